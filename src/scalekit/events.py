@@ -1,0 +1,150 @@
+"""What the blocks report while they work, and the hooks that listen.
+
+Every face takes `on_event`, a callable of one `Event`. An event is built only when a hook is set,
+so an application that does not listen pays one comparison. Hooks run inline, on the caller's
+thread or task: they must be quick and must not block. A hook that raises is reported once through
+`logging` and never breaks the call it observed.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Counters", "Event", "Hook", "LinkEvent", "fan_out", "log_to"]
+
+
+class Event:
+    """One thing that happened in a block.
+
+    `block` and `name` say what was done ("cache", "load"), `outcome` how it ended ("ok",
+    "error", ...), `key` to what, and `seconds` how long it took (None where nothing was timed).
+    """
+
+    __slots__ = ("block", "key", "name", "outcome", "seconds")
+
+    def __init__(
+        self,
+        block: str,
+        name: str,
+        *,
+        outcome: str = "ok",
+        key: str | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        self.block = block
+        self.name = name
+        self.key = key
+        self.outcome = outcome
+        self.seconds = seconds
+
+    def fields(self) -> dict[str, Any]:
+        """Return every field with its value, those of the subclass included."""
+        slots = [slot for cls in reversed(type(self).__mro__) for slot in getattr(cls, "__slots__", ())]
+        return {slot: getattr(self, slot) for slot in slots}
+
+    def __repr__(self) -> str:
+        shown = " ".join(f"{name}={value!r}" for name, value in self.fields().items() if value is not None)
+        return f"<{type(self).__name__} {shown}>"
+
+
+class LinkEvent(Event):
+    """A link's circuit breaker changed its state: `outcome` is "open", "half-open" or "closed"."""
+
+    __slots__ = ("backend", "failures")
+
+    def __init__(self, name: str, *, outcome: str, backend: str, failures: int) -> None:
+        super().__init__("link", name, outcome=outcome)
+        self.backend = backend
+        self.failures = failures
+
+
+class Hook(Protocol):
+    """What `on_event` accepts: any callable of one event."""
+
+    def __call__(self, event: Any, /) -> object:
+        """Take note of `event`; the return value is ignored."""
+
+
+_Emit: TypeAlias = "Callable[[Event], None]"
+
+
+def guarded(hook: Hook | None) -> _Emit | None:
+    """Wrap `hook` so that its failures are logged once and never reach the call it observes."""
+    if hook is None:
+        return None
+    reported = False
+
+    def emit(event: Event) -> None:
+        nonlocal reported
+        try:
+            hook(event)
+        except Exception:
+            if not reported:
+                reported = True
+                import logging  # noqa: PLC0415  # costs import time that only a broken hook should pay
+
+                logging.getLogger("scalekit.events").exception(
+                    "the on_event hook %r raised on %r; further failures of it are not reported", hook, event
+                )
+
+    return emit
+
+
+def fan_out(*hooks: Hook) -> Hook:
+    """Return one hook that calls each of `hooks`; one that raises does not keep the others from running."""
+    emitters = [emit for hook in hooks if (emit := guarded(hook)) is not None]
+
+    def emit_all(event: Event) -> None:
+        for emit in emitters:
+            emit(event)
+
+    return emit_all
+
+
+def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
+    """Return a hook that writes each event to `logger` as one line; `level` defaults to INFO (20)."""
+
+    def write(event: Event) -> None:
+        if logger.isEnabledFor(level):
+            logger.log(
+                level, "%s.%s %s", event.block, event.name, event.outcome, extra={"scalekit": event.fields()}
+            )
+
+    return write
+
+
+class Counters:
+    """A hook that counts: how often each (block, name, outcome) happened, and the time it took.
+
+    Safe to share between threads and between faces. Read it when the metrics endpoint is scraped.
+    """
+
+    __slots__ = ("_counts", "_lock", "_seconds")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, str, str], int] = {}
+        self._seconds: dict[tuple[str, str, str], float] = {}
+
+    def __call__(self, event: Event, /) -> None:
+        """Count `event`."""
+        label = (event.block, event.name, event.outcome)
+        with self._lock:
+            self._counts[label] = self._counts.get(label, 0) + 1
+            if event.seconds is not None:
+                self._seconds[label] = self._seconds.get(label, 0.0) + event.seconds
+
+    def counts(self) -> Mapping[tuple[str, str, str], int]:
+        """Return a copy: (block, name, outcome) to the number of such events so far."""
+        with self._lock:
+            return dict(self._counts)
+
+    def seconds(self) -> Mapping[tuple[str, str, str], float]:
+        """Return a copy: (block, name, outcome) to the total seconds of the events that were timed."""
+        with self._lock:
+            return dict(self._seconds)
