@@ -1,0 +1,109 @@
+"""The circuit breaker: stop asking a server that does not answer, and notice when it does again.
+
+This file knows no clock and no server: times are handed in, outcomes are reported. States after
+M. Nygard, "Release It!", chapter 5: closed (calls pass), open (calls are refused at once), half-open
+(exactly one call passes, as a probe; its outcome decides).
+
+Every admitted call carries the *generation* it was admitted in, and an outcome counts only for its
+own generation. Otherwise the late failures of calls that began before the breaker opened would
+reopen it after a good probe, and their late successes would close it under a dead server.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+State: TypeAlias = 'Literal["closed", "open", "half-open"]'
+
+
+class Breaker:
+    """Opens after `failures` failed calls in a row, lets one probe through every `reset` seconds.
+
+    Safe to share between threads. While all is well `admit` and `succeeded` take no lock.
+    """
+
+    __slots__ = ("_failures", "_generation", "_limit", "_lock", "_on_change", "_probing", "_reset", "_retry_at")
+
+    def __init__(
+        self, *, failures: int, reset: float, on_change: Callable[[State, int], None] | None = None
+    ) -> None:
+        self._limit = failures
+        self._reset = reset
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._generation = 0
+        self._failures = 0
+        self._retry_at: float | None = None  # None = closed
+        self._probing = False
+
+    @property
+    def state(self) -> State:
+        """The state that the next call meets, save that an open breaker may be due for its probe."""
+        if self._retry_at is None:
+            return "closed"
+        return "half-open" if self._probing else "open"
+
+    def retry_in(self, now: float) -> float:
+        """Return the seconds until the next probe may pass; 0.0 if none has to be waited for."""
+        retry_at = self._retry_at
+        return 0.0 if retry_at is None else max(0.0, retry_at - now)
+
+    def admit(self, now: float) -> int | None:
+        """Return the generation to report the outcome with, or None if the call is refused."""
+        if self._retry_at is None:
+            return self._generation
+        with self._lock:
+            if self._retry_at is None:
+                return self._generation
+            if self._probing or now < self._retry_at:
+                return None
+            self._probing = True
+            self._generation += 1  # what was admitted before the probe has no say any more
+            generation = self._generation
+        self._changed("half-open")
+        return generation
+
+    def succeeded(self, generation: int) -> None:
+        """Report that an admitted call got its answer, be it an error reply: the server lives."""
+        if self._failures == 0 and self._retry_at is None:
+            return
+        with self._lock:
+            if generation != self._generation:
+                return
+            closes = self._probing
+            if self._retry_at is None or closes:
+                self._failures = 0
+                self._retry_at = None
+                self._probing = False
+        if closes:
+            self._changed("closed")
+
+    def failed(self, generation: int, began: float, now: float) -> None:
+        """Report that an admitted call, begun at `began`, got no answer until `now`."""
+        with self._lock:
+            if generation != self._generation or (self._retry_at is not None and not self._probing):
+                return
+            self._failures += 1
+            opens = self._probing or self._failures >= self._limit
+            if opens:
+                # Counted from the attempt's beginning, so that service resumes within `reset` of the
+                # server's return; half of it at least, lest a deadline above `reset` never opens.
+                self._retry_at = max(began + self._reset, now + self._reset / 2)
+                self._probing = False
+                self._generation += 1
+        if opens:
+            self._changed("open")
+
+    def abandoned(self, generation: int) -> None:
+        """Report that an admitted call ended without an outcome: its task was cancelled."""
+        with self._lock:
+            if self._probing and generation == self._generation:
+                self._probing = False  # the next caller probes in its place, at once
+
+    def _changed(self, state: State) -> None:
+        if self._on_change is not None:
+            self._on_change(state, self._failures)

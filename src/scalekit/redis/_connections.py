@@ -1,0 +1,157 @@
+"""How a blocking link reaches the server: its own connections, or a cluster client of its own.
+
+Both run within the deadline that `RedisLink` has set for the thread, and both return replies as
+redis-py's `execute_command` does, with a server's error reply in its place in the list.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from scalekit._extras import require
+from scalekit.redis import _own
+from scalekit.redis._deadline import bounded, remaining
+from scalekit.redis._failure import Crowded, is_failure, is_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Command: TypeAlias = "tuple[Any, ...]"
+
+
+class Transport(Protocol):
+    """Sends commands and returns their replies."""
+
+    def exchange(self, commands: Sequence[Command], /) -> list[Any]:
+        """Send all `commands`, then read all replies; an error reply is an element of the list."""
+        ...
+
+    def close(self) -> None:
+        """Close what is idle; what is in use closes when it comes back."""
+        ...
+
+
+class Connections:
+    """A stack of connections to one server, at most as many as the user's client may have."""
+
+    def __init__(self, client: Any, *, timeout: float) -> None:
+        self._make, self._keep = _own.connections(
+            client, timeout=timeout, asynchronous=False, bound=lambda cls: bounded(cls, timeout)
+        )
+        self._callbacks = client.response_callbacks
+        self._most = min(client.connection_pool.max_connections, 2**20)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._idle: list[Any] = []
+        self._slots = threading.Semaphore(self._most)
+        self._pid = os.getpid()
+
+    def exchange(self, commands: Sequence[Command], /) -> list[Any]:
+        if self._pid != os.getpid():
+            self._reset()  # a forked child must not talk on its parent's sockets
+        slots = self._slots
+        if not slots.acquire(timeout=remaining()):
+            raise Crowded
+        try:
+            connection = self._ready()
+            try:
+                connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                replies = [self._read(connection, command) for command in commands]
+            except BaseException:
+                connection.disconnect()  # an unread reply must never reach the next command
+                raise
+            self._idle.append(connection)
+            return replies
+        finally:
+            slots.release()
+
+    def _ready(self) -> Any:
+        """Return a connection on which nothing is pending and which the server has not closed."""
+        while self._idle:
+            try:
+                connection = self._idle.pop()  # the warmest; list.pop and append are atomic
+            except IndexError:
+                break
+            try:
+                if not connection.can_read(0):
+                    return connection
+            except Exception as error:
+                if not is_failure(error):
+                    raise
+            connection.disconnect()
+        connection = self._make()
+        connection.connect()
+        return connection
+
+    def _read(self, connection: Any, command: Command) -> Any:
+        try:
+            reply = connection.read_response()
+        except Exception as error:
+            if is_reply(error):
+                return error
+            raise
+        callback = self._callbacks.get(command[0]) if isinstance(command[0], str) else None
+        return reply if callback is None else callback(reply)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().disconnect()
+
+
+class Cluster:
+    """A cluster client of our own, made on the first command so that constructing a link does no I/O."""
+
+    def __init__(self, client: Any, *, timeout: float) -> None:
+        self._theirs = client
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._client: Any = None
+        self._pid = os.getpid()
+
+    def exchange(self, commands: Sequence[Command], /) -> list[Any]:
+        client = self._own_client()
+        # One by one: redis-py's cluster pipeline lets a dead shard fail the commands of the others.
+        return [self._execute(client, command) for command in commands]
+
+    def _own_client(self) -> Any:
+        if self._pid != os.getpid():
+            self._reset()
+        client = self._client
+        if client is None:
+            if not self._lock.acquire(timeout=remaining() or 0.0):
+                raise Crowded
+            try:
+                client = self._client
+                if client is None:
+                    client = self._client = _own.cluster(
+                        self._theirs, timeout=self._timeout, bound=lambda cls: bounded(cls, self._timeout)
+                    )
+            finally:
+                self._lock.release()
+        return client
+
+    def _execute(self, client: Any, command: Command) -> Any:
+        try:
+            return client.execute_command(*command)
+        except Exception as error:
+            if is_reply(error):
+                return error
+            raise
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def transport(client: object, *, timeout: float) -> Transport:
+    """Return the way to the server(s) of `client`; raises `ConfigurationError` for what is no such client."""
+    require("redis", extra="redis", needed_by="RedisLink")
+    kind = Cluster if _own.is_cluster(client, asynchronous=False) else Connections
+    return kind(client, timeout=timeout)

@@ -1,0 +1,170 @@
+"""A link's own connections, configured from the client that the user hands over.
+
+The user's client is read, never changed or used: it may serve other code with other time-outs. Taken
+over are address, credentials, TLS, encoding and protocol. Replaced are all retries (redis-py 8 makes
+ten by default: one `get` on a closed port took 4.1 s) and all time-outs. Left out is what belongs to
+the pool of the original: its notification handlers, registries and recorded addresses.
+
+Works on the attributes that redis-py documents for its clients and pools, checked from 5.0.1 on.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from scalekit._extras import require
+from scalekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BELONGS_TO_THE_POOL = frozenset({
+    "connection_class",
+    "connection_pool",
+    "event_dispatcher",
+    "himport_registry",
+    "maint_notifications_pool_handler",
+    "orig_host_address",
+    "orig_socket_connect_timeout",
+    "orig_socket_timeout",
+    "oss_cluster_maint_notifications_handler",
+})  # fmt: skip
+
+Bound = "Callable[[type[Any]], type[Any]]"
+
+
+def is_cluster(client: object, *, asynchronous: bool) -> bool:
+    """Tell a cluster client from a plain one.
+
+    Raises `ConfigurationError` for anything that is not a redis-py client of the wanted kind, and for
+    one that decodes replies to text (values are bytes; decoding would corrupt or refuse them).
+    """
+    redis = require("redis", extra="redis", needed_by="RedisLink")
+    aredis = require("redis.asyncio", extra="redis", needed_by="AsyncRedisLink")
+    wanted, other = (aredis, redis) if asynchronous else (redis, aredis)
+    if isinstance(client, (other.Redis, other.RedisCluster)) and not isinstance(client, (wanted.Redis, wanted.RedisCluster)):
+        takes = "AsyncRedisLink takes redis.asyncio clients" if asynchronous else "RedisLink takes blocking clients"
+        right = "RedisLink" if asynchronous else "AsyncRedisLink"
+        raise ConfigurationError("client", client, f"of the link's kind ({takes}; use {right})")
+    if not isinstance(client, (wanted.Redis, wanted.RedisCluster)):
+        raise ConfigurationError("client", client, "to be a redis-py client: Redis, RedisCluster or a Sentinel master")
+    cluster = isinstance(client, wanted.RedisCluster)
+    if _settings(client, cluster=cluster, asynchronous=asynchronous).get("decode_responses"):
+        raise ConfigurationError("client", client, "with decode_responses=False")
+    return cluster
+
+
+def _settings(client: Any, *, cluster: bool, asynchronous: bool) -> dict[str, Any]:
+    if not cluster:
+        return dict(client.connection_pool.connection_kwargs)
+    return dict(client.connection_kwargs if asynchronous else client.nodes_manager.connection_kwargs)
+
+
+def _unhurried(settings: dict[str, Any], **limits: Any) -> dict[str, Any]:
+    """Return `settings` without the original's pool, retries, time-outs and background checks."""
+    own = {name: value for name, value in settings.items() if name not in _BELONGS_TO_THE_POOL}
+    own.pop("retry_on_timeout", None)
+    own.pop("retry_on_error", None)
+    # Maintenance notifications raise time-outs to 10 s while a server moves, and cost a command per
+    # connect; a link with a deadline and a breaker has no use for them.
+    config = own.pop("maint_notifications_config", None)
+    if config is not None:
+        own["maint_notifications_config"] = type(config)(enabled=False)
+    return own | {"health_check_interval": 0} | limits
+
+
+def connections(client: Any, *, timeout: float, asynchronous: bool, bound: Callable[[type[Any]], type[Any]]) -> tuple[Callable[[], Any], object]:
+    """Return a function that makes one unconnected connection of a plain or Sentinel client.
+
+    `bound` turns the client's connection class into the one to use. The second result must be kept
+    alive as long as the function is used.
+    """
+    pool = client.connection_pool
+    retry = _no_retry(asynchronous=asynchronous)
+    limits = {"retry": retry, "socket_timeout": None, "socket_connect_timeout": None}
+    settings = _unhurried(pool.connection_kwargs, **limits)
+    connection_class = bound(pool.connection_class)
+    sentinel = require("redis.asyncio.sentinel" if asynchronous else "redis.sentinel", extra="redis", needed_by="RedisLink")
+    keep: object = None
+    if isinstance(pool, sentinel.SentinelConnectionPool):
+        manager = _sentinel(pool.sentinel_manager, timeout=timeout, asynchronous=asynchronous, bound=bound)
+        keep = sentinel.SentinelConnectionPool(
+            pool.service_name, manager, is_master=pool.is_master, check_connection=pool.check_connection
+        )
+        settings["connection_pool"] = keep.connection_kwargs["connection_pool"]
+    return lambda: connection_class(**settings), keep
+
+
+def _sentinel(manager: Any, *, timeout: float, asynchronous: bool, bound: Callable[[type[Any]], type[Any]]) -> Any:
+    """Return a copy of a Sentinel manager that keeps the deadline.
+
+    Each Sentinel gets an equal share of it, so that one that hangs does not keep the others from being asked.
+    """
+    redis = require("redis.asyncio" if asynchronous else "redis", extra="redis", needed_by="RedisLink")
+    share = timeout / (len(manager.sentinels) + 1)
+    own = object.__new__(type(manager))
+    vars(own).update(vars(manager))
+    own.sentinels = []
+    for client in manager.sentinels:
+        pool = client.connection_pool
+        limits = {"retry": _no_retry(asynchronous=asynchronous), "socket_timeout": share, "socket_connect_timeout": share}
+        settings = _unhurried(pool.connection_kwargs, **limits)
+        connection_class = bound(pool.connection_class)
+        own.sentinels.append(
+            redis.Redis(connection_pool=redis.ConnectionPool(connection_class=connection_class, **settings))
+        )
+    return own
+
+
+def cluster(client: Any, *, timeout: float, bound: Callable[[type[Any]], type[Any]]) -> Any:
+    """Return a blocking cluster client of our own; it asks for the slots at once, so call it within a deadline."""
+    redis = require("redis", extra="redis", needed_by="RedisLink")
+    settings = _unhurried(client.nodes_manager.connection_kwargs, socket_timeout=timeout, socket_connect_timeout=timeout)
+    tls = settings.pop("ssl", False)
+    base = client.nodes_manager.connection_kwargs.get("connection_class") or (redis.SSLConnection if tls else redis.Connection)
+    settings["redis_connect_func"] = client.user_on_connect_func
+    nodes = [type(node)(node.host, node.port) for node in client.get_nodes()]
+    # Only a cluster made from a URL hands connection_class on to its nodes.
+    return redis.RedisCluster(
+        url=f"redis://{_bracketed(nodes[0].host)}:{nodes[0].port}",
+        startup_nodes=nodes[1:],
+        require_full_coverage=False,  # the slots of a dead shard fail, the others go on
+        read_from_replicas=client.read_from_replicas,
+        cluster_error_retry_attempts=0,
+        connection_class=bound(base),
+        **settings,
+    )
+
+
+def async_cluster(client: Any, *, timeout: float) -> Any:
+    """Return an asyncio cluster client of our own, not yet connected."""
+    aredis = require("redis.asyncio", extra="redis", needed_by="AsyncRedisLink")
+    accepted = inspect.signature(type(client).__init__).parameters
+    settings = _unhurried(client.connection_kwargs)
+    nodes = [*client.startup_nodes, *client.get_nodes()]
+    return aredis.RedisCluster(
+        startup_nodes=[type(node)(node.host, node.port) for node in nodes],
+        require_full_coverage=False,
+        read_from_replicas=client.read_from_replicas,
+        cluster_error_retry_attempts=0,
+        ssl=issubclass(client.connection_kwargs["connection_class"], aredis.SSLConnection),
+        # Below the deadline, so that redis-py itself sees the hung node and asks the others for the
+        # slots; a command cancelled from outside would teach it nothing.
+        socket_timeout=timeout * 0.8,
+        socket_connect_timeout=timeout * 0.8,
+        **{name: value for name, value in settings.items() if name in accepted and name not in _SET_HERE},
+    )
+
+
+_SET_HERE = frozenset({"socket_timeout", "socket_connect_timeout", "retry", "ssl"})
+
+
+def _no_retry(*, asynchronous: bool) -> Any:
+    module = "redis.asyncio.retry" if asynchronous else "redis.retry"
+    backoff = require("redis.backoff", extra="redis", needed_by="RedisLink")
+    return require(module, extra="redis", needed_by="RedisLink").Retry(backoff.NoBackoff(), 0)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
