@@ -26,7 +26,16 @@ class Breaker:
     Safe to share between threads. While all is well `admit` and `succeeded` take no lock.
     """
 
-    __slots__ = ("_failures", "_generation", "_limit", "_lock", "_on_change", "_probing", "_reset", "_retry_at")
+    __slots__ = (
+        "_failures",
+        "_generation",
+        "_limit",
+        "_lock",
+        "_on_change",
+        "_probing",
+        "_reset",
+        "_retry_at",
+    )
 
     def __init__(
         self, *, failures: int, reset: float, on_change: Callable[[State, int], None] | None = None
@@ -54,12 +63,14 @@ class Breaker:
 
     def admit(self, now: float) -> int | None:
         """Return the generation to report the outcome with, or None if the call is refused."""
-        if self._retry_at is None:
+        retry_at = self._retry_at
+        if retry_at is None:
             return self._generation
         with self._lock:
-            if self._retry_at is None:
+            retry_at = self._retry_at
+            if retry_at is None:  # closed in the meantime
                 return self._generation
-            if self._probing or now < self._retry_at:
+            if self._probing or now < retry_at:
                 return None
             self._probing = True
             self._generation += 1  # what was admitted before the probe has no say any more

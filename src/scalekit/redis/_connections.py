@@ -37,9 +37,7 @@ class Connections:
     """A stack of connections to one server, at most as many as the user's client may have."""
 
     def __init__(self, client: Any, *, timeout: float) -> None:
-        self._make, self._keep = _own.connections(
-            client, timeout=timeout, asynchronous=False, bound=lambda cls: bounded(cls, timeout)
-        )
+        self._make, self._keep = _own.connections(client, timeout=timeout, asynchronous=False, bound=bounded)
         self._callbacks = client.response_callbacks
         self._most = min(client.connection_pool.max_connections, 2**20)
         self._reset()
@@ -129,9 +127,7 @@ class Cluster:
             try:
                 client = self._client
                 if client is None:
-                    client = self._client = _own.cluster(
-                        self._theirs, timeout=self._timeout, bound=lambda cls: bounded(cls, self._timeout)
-                    )
+                    client = self._client = _own.cluster(self._theirs, timeout=self._timeout, bound=bounded)
             finally:
                 self._lock.release()
         return client

@@ -11,10 +11,10 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from socket import socket
 
 
@@ -26,11 +26,11 @@ _current = _Current()
 
 
 @contextmanager
-def deadline(timeout: float) -> Iterator[float]:
-    """Give the socket operations of this thread `timeout` seconds in all; yields when they end."""
-    _current.at = ends = monotonic() + timeout
+def deadline(ends: float) -> Generator[None]:
+    """Give the socket operations of this thread until `ends`, on `time.monotonic`."""
+    _current.at = ends
     try:
-        yield ends
+        yield
     finally:
         _current.at = None
 
@@ -44,9 +44,9 @@ def remaining() -> float | None:
 class _DeadlineSocket:
     """A connected socket whose blocking operations share the thread's deadline."""
 
-    def __init__(self, sock: socket) -> None:
+    def __init__(self, sock: socket, timeout: float | None) -> None:
         self._sock = sock
-        self._own: float | None = None
+        self._own = timeout
 
     def __getattr__(self, name: str) -> Any:
         """Pass on whatever does not block: fileno, close, getpeername, setsockopt, …."""
@@ -81,7 +81,10 @@ class _DeadlineSocket:
 
 
 def bounded(connection_class: type[Any], timeout: float) -> type[Any]:
-    """Return a subclass of a redis-py connection class whose sockets keep the thread's deadline."""
+    """Return a subclass of a redis-py connection class whose sockets keep the thread's deadline.
+
+    `timeout` bounds each single operation besides.
+    """
 
     class DeadlineConnection(connection_class):  # type: ignore[misc]  # the base is the caller's
         def _connect(self) -> _DeadlineSocket:
@@ -89,9 +92,11 @@ def bounded(connection_class: type[Any], timeout: float) -> type[Any]:
             left = remaining()
             if left == 0.0:
                 raise TimeoutError("the deadline has passed")
-            self.socket_timeout = self.socket_connect_timeout = timeout if left is None else min(left, timeout)
+            self.socket_timeout = self.socket_connect_timeout = (
+                timeout if left is None else min(left, timeout)
+            )
             try:
-                return _DeadlineSocket(super()._connect())
+                return _DeadlineSocket(cast("Any", super())._connect(), timeout)
             finally:
                 self.socket_timeout = self.socket_connect_timeout = timeout
 

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from scalekit._extras import require
-from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-BACKEND = "redis"
 
 
-class Crowded(Exception):  # noqa: N818  # an outcome between two modules, not a fault that users see
+class Crowded(Exception):  # an outcome between two modules, not a fault that users see
     """No connection became free within the deadline: no statement about the server."""
-
-
-def operation(commands: Sequence[Sequence[Any]]) -> str:
-    """Return what to call `commands` in an error: the command's name, or how many there were."""
-    if len(commands) != 1 or not commands[0]:
-        return f"pipeline of {len(commands)}"
-    name = commands[0][0]
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def is_reply(error: BaseException) -> bool:
@@ -48,32 +32,11 @@ def is_rejected(error: BaseException) -> bool:
 def is_failure(error: BaseException) -> bool:
     """Tell whether `error` came from the network or the server, and not from the caller or a bug."""
     errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
-    return isinstance(error, (errors.RedisError, errors.RedisClusterException, OSError)) and not is_rejected(error)
+    ours = (errors.RedisError, errors.RedisClusterException, OSError)
+    return isinstance(error, ours) and not is_rejected(error)
 
 
 def is_timeout(error: BaseException) -> bool:
     """Tell whether `error` is a time-out of the network, by whatever name."""
     errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
     return isinstance(error, (errors.TimeoutError, TimeoutError))
-
-
-def timed_out(what: str, timeout: float) -> BackendTimeout:
-    """Return the error for a command that got no answer in time."""
-    return BackendTimeout(BACKEND, what, f"no answer within {timeout * 1000:g} ms")
-
-
-def crowded_out(what: str, timeout: float) -> BackendTimeout:
-    """Return the error for a command that no connection was free for in time."""
-    return BackendTimeout(BACKEND, what, f"no connection free within {timeout * 1000:g} ms")
-
-
-def refused(what: str, retry_in: float) -> BackendUnavailable:
-    """Return the error for a command that the open breaker kept back."""
-    return BackendUnavailable(
-        BACKEND, what, f"not asked, the circuit breaker is open; next probe in {retry_in:.3f} s"
-    )
-
-
-def failed(what: str, error: BaseException) -> BackendError:
-    """Return the error for a command that failed on the way, at the server, or before it was sent."""
-    return BackendError(BACKEND, what, f"{type(error).__name__}: {error}")

@@ -10,8 +10,9 @@ Works on the attributes that redis-py documents for its clients and pools, check
 
 from __future__ import annotations
 
+import copy
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError
@@ -31,7 +32,8 @@ _BELONGS_TO_THE_POOL = frozenset({
     "oss_cluster_maint_notifications_handler",
 })  # fmt: skip
 
-Bound = "Callable[[type[Any]], type[Any]]"
+Bound: TypeAlias = "Callable[[type[Any], float], type[Any]]"
+"""Turns a connection class of redis-py into the one to use, given the time-out of one operation."""
 
 
 def is_cluster(client: object, *, asynchronous: bool) -> bool:
@@ -43,12 +45,20 @@ def is_cluster(client: object, *, asynchronous: bool) -> bool:
     redis = require("redis", extra="redis", needed_by="RedisLink")
     aredis = require("redis.asyncio", extra="redis", needed_by="AsyncRedisLink")
     wanted, other = (aredis, redis) if asynchronous else (redis, aredis)
-    if isinstance(client, (other.Redis, other.RedisCluster)) and not isinstance(client, (wanted.Redis, wanted.RedisCluster)):
-        takes = "AsyncRedisLink takes redis.asyncio clients" if asynchronous else "RedisLink takes blocking clients"
+    if isinstance(client, (other.Redis, other.RedisCluster)) and not isinstance(
+        client, (wanted.Redis, wanted.RedisCluster)
+    ):
+        takes = (
+            "AsyncRedisLink takes redis.asyncio clients"
+            if asynchronous
+            else "RedisLink takes blocking clients"
+        )
         right = "RedisLink" if asynchronous else "AsyncRedisLink"
         raise ConfigurationError("client", client, f"of the link's kind ({takes}; use {right})")
     if not isinstance(client, (wanted.Redis, wanted.RedisCluster)):
-        raise ConfigurationError("client", client, "to be a redis-py client: Redis, RedisCluster or a Sentinel master")
+        raise ConfigurationError(
+            "client", client, "to be a redis-py client: Redis, RedisCluster or a Sentinel master"
+        )
     cluster = isinstance(client, wanted.RedisCluster)
     if _settings(client, cluster=cluster, asynchronous=asynchronous).get("decode_responses"):
         raise ConfigurationError("client", client, "with decode_responses=False")
@@ -74,19 +84,22 @@ def _unhurried(settings: dict[str, Any], **limits: Any) -> dict[str, Any]:
     return own | {"health_check_interval": 0} | limits
 
 
-def connections(client: Any, *, timeout: float, asynchronous: bool, bound: Callable[[type[Any]], type[Any]]) -> tuple[Callable[[], Any], object]:
+def connections(
+    client: Any, *, timeout: float, asynchronous: bool, bound: Bound
+) -> tuple[Callable[[], Any], object]:
     """Return a function that makes one unconnected connection of a plain or Sentinel client.
 
-    `bound` turns the client's connection class into the one to use. The second result must be kept
-    alive as long as the function is used.
+    The second result must be kept alive as long as the function is used.
     """
     pool = client.connection_pool
     retry = _no_retry(asynchronous=asynchronous)
     limits = {"retry": retry, "socket_timeout": None, "socket_connect_timeout": None}
     settings = _unhurried(pool.connection_kwargs, **limits)
-    connection_class = bound(pool.connection_class)
-    sentinel = require("redis.asyncio.sentinel" if asynchronous else "redis.sentinel", extra="redis", needed_by="RedisLink")
-    keep: object = None
+    connection_class = bound(pool.connection_class, timeout)
+    sentinel = require(
+        "redis.asyncio.sentinel" if asynchronous else "redis.sentinel", extra="redis", needed_by="RedisLink"
+    )
+    keep: Any = None
     if isinstance(pool, sentinel.SentinelConnectionPool):
         manager = _sentinel(pool.sentinel_manager, timeout=timeout, asynchronous=asynchronous, bound=bound)
         keep = sentinel.SentinelConnectionPool(
@@ -96,33 +109,44 @@ def connections(client: Any, *, timeout: float, asynchronous: bool, bound: Calla
     return lambda: connection_class(**settings), keep
 
 
-def _sentinel(manager: Any, *, timeout: float, asynchronous: bool, bound: Callable[[type[Any]], type[Any]]) -> Any:
+def _sentinel(manager: Any, *, timeout: float, asynchronous: bool, bound: Bound) -> Any:
     """Return a copy of a Sentinel manager that keeps the deadline.
 
     Each Sentinel gets an equal share of it, so that one that hangs does not keep the others from being asked.
     """
     redis = require("redis.asyncio" if asynchronous else "redis", extra="redis", needed_by="RedisLink")
     share = timeout / (len(manager.sentinels) + 1)
-    own = object.__new__(type(manager))
-    vars(own).update(vars(manager))
-    own.sentinels = []
+    sentinels: list[Any] = []
     for client in manager.sentinels:
         pool = client.connection_pool
-        limits = {"retry": _no_retry(asynchronous=asynchronous), "socket_timeout": share, "socket_connect_timeout": share}
+        limits = {
+            "retry": _no_retry(asynchronous=asynchronous),
+            "socket_timeout": share,
+            "socket_connect_timeout": share,
+        }
         settings = _unhurried(pool.connection_kwargs, **limits)
-        connection_class = bound(pool.connection_class)
-        own.sentinels.append(
+        connection_class = bound(pool.connection_class, share)
+        sentinels.append(
             redis.Redis(connection_pool=redis.ConnectionPool(connection_class=connection_class, **settings))
         )
+    own = copy.copy(manager)
+    own.sentinels = sentinels
     return own
 
 
-def cluster(client: Any, *, timeout: float, bound: Callable[[type[Any]], type[Any]]) -> Any:
-    """Return a blocking cluster client of our own; it asks for the slots at once, so call it within a deadline."""
+def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
+    """Return a blocking cluster client of our own.
+
+    It asks for the slots at once, so call it within a deadline.
+    """
     redis = require("redis", extra="redis", needed_by="RedisLink")
-    settings = _unhurried(client.nodes_manager.connection_kwargs, socket_timeout=timeout, socket_connect_timeout=timeout)
+    settings = _unhurried(
+        client.nodes_manager.connection_kwargs, socket_timeout=timeout, socket_connect_timeout=timeout
+    )
     tls = settings.pop("ssl", False)
-    base = client.nodes_manager.connection_kwargs.get("connection_class") or (redis.SSLConnection if tls else redis.Connection)
+    base = client.nodes_manager.connection_kwargs.get("connection_class") or (
+        redis.SSLConnection if tls else redis.Connection
+    )
     settings["redis_connect_func"] = client.user_on_connect_func
     nodes = [type(node)(node.host, node.port) for node in client.get_nodes()]
     # Only a cluster made from a URL hands connection_class on to its nodes.
@@ -132,7 +156,7 @@ def cluster(client: Any, *, timeout: float, bound: Callable[[type[Any]], type[An
         require_full_coverage=False,  # the slots of a dead shard fail, the others go on
         read_from_replicas=client.read_from_replicas,
         cluster_error_retry_attempts=0,
-        connection_class=bound(base),
+        connection_class=bound(base, timeout),
         **settings,
     )
 
@@ -168,3 +192,11 @@ def _no_retry(*, asynchronous: bool) -> Any:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def from_url(client_class: Any, url: str) -> Any:
+    """Return a redis-py client for `url`; redis-py's complaint about it becomes a `ConfigurationError`."""
+    try:
+        return client_class.from_url(url)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigurationError("url", url, f"such as 'redis://host:6379/0' ({error})") from error

@@ -6,21 +6,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
-from scalekit._time import seconds
+from scalekit.redis import _own
 from scalekit.redis._connections import transport
 from scalekit.redis._deadline import deadline
-from scalekit.redis._failure import (
-    Crowded,
-    crowded_out,
-    failed,
-    is_failure,
-    is_rejected,
-    is_timeout,
-    operation,
-    refused,
-    timed_out,
-)
-from scalekit.redis._options import breaker, client_from_url
+from scalekit.redis._guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RedisLink:
-    """One connection to Redis or Valkey, shared by every store on it: one deadline, one circuit breaker.
+    """One connection to Redis or Valkey for every store on it: one deadline, one circuit breaker.
 
     `client` is a redis-py client: `redis.Redis` (also a Sentinel master) or `redis.RedisCluster`. It is
     read, not used: the link opens its own connections to the same address with the same credentials,
@@ -62,12 +51,10 @@ class RedisLink:
         clock: Clock = monotonic,
         on_event: Hook | None = None,
     ) -> None:
-        self._timeout = seconds(timeout, "timeout")
-        self._clock = clock
-        self._breaker = breaker(
-            breaker_failures=breaker_failures, breaker_reset=breaker_reset, on_event=on_event
+        self._guard = Guard(
+            timeout=timeout, failures=breaker_failures, reset=breaker_reset, clock=clock, on_event=on_event
         )
-        self._transport = transport(client, timeout=self._timeout)
+        self._transport = transport(client, timeout=self._guard.timeout)
 
     @classmethod
     def from_url(
@@ -80,13 +67,13 @@ class RedisLink:
         clock: Clock = monotonic,
         on_event: Hook | None = None,
     ) -> Self:
-        """Return a link to the server at `url` (`redis://`, `rediss://` or `unix://`); options as for the class.
+        """Return a link to the server at `url`: `redis://`, `rediss://` or `unix://`.
 
-        Connects on the first command, not here.
+        The options are those of the class. It connects on the first command, not here.
         """
         redis = require("redis", extra="redis", needed_by="RedisLink")
         return cls(
-            client_from_url(redis.Redis, url),
+            _own.from_url(redis.Redis, url),
             timeout=timeout,
             breaker_failures=breaker_failures,
             breaker_reset=breaker_reset,
@@ -97,12 +84,12 @@ class RedisLink:
     @property
     def timeout(self) -> float:
         """The deadline of a call, in seconds."""
-        return self._timeout
+        return self._guard.timeout
 
     @property
     def state(self) -> State:
         """The circuit breaker's state: "closed", "open" or "half-open"."""
-        return self._breaker.state
+        return self._guard.state
 
     def execute(self, *command: Any) -> Any:
         """Send one command and return its reply, as redis-py's `execute_command` returns it.
@@ -118,30 +105,14 @@ class RedisLink:
         Not a transaction. Raises as `execute` does; an error reply to any of them is raised after all
         replies were read, so the others did take effect.
         """
-        began = self._clock()
-        ticket = self._breaker.admit(began)
-        if ticket is None:
-            raise refused(operation(commands), self._breaker.retry_in(began))
+        ticket = self._guard.admit(commands)
+        ends = monotonic() + self._guard.timeout
         try:
-            with deadline(self._timeout) as ends:
+            with deadline(ends):
                 replies = self._transport.exchange(commands)
-        except Crowded:
-            self._breaker.abandoned(ticket)
-            raise crowded_out(operation(commands), self._timeout) from None
-        except BaseException as error:
-            if not is_failure(error):
-                self._breaker.abandoned(ticket)
-                if is_rejected(error):
-                    raise failed(operation(commands), error) from error
-                raise
-            self._breaker.failed(ticket, began, self._clock())
-            if is_timeout(error) or monotonic() >= ends:
-                raise timed_out(operation(commands), self._timeout) from error
-            raise failed(operation(commands), error) from error
-        self._breaker.succeeded(ticket)
-        for command, reply in zip(commands, replies, strict=True):
-            if isinstance(reply, Exception):
-                raise failed(operation([command]), reply) from reply
+        except BaseException as error:  # noqa: BLE001  # accounted for there, and raised
+            self._guard.fail(ticket, commands, error, late=monotonic() >= ends)
+        self._guard.settle(ticket, commands, replies)
         return replies
 
     def close(self) -> None:
