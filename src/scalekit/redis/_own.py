@@ -36,6 +36,11 @@ Bound: TypeAlias = "Callable[[type[Any], float], type[Any]]"
 """Turns a connection class of redis-py into the one to use, given the time-out of one operation."""
 
 
+# Of the deadline, on a cluster. A hung node must leave redis-py time to see it and to ask the others who
+# has its slots now: cut off by the deadline it learns nothing, and goes on asking the hung node for ever.
+_NODE_SHARE = 0.6
+
+
 def is_cluster(client: object, *, asynchronous: bool) -> bool:
     """Tell a cluster client from a plain one.
 
@@ -139,9 +144,10 @@ def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
 
     It asks for the slots at once, so call it within a deadline.
     """
+    share = timeout * _NODE_SHARE
     redis = require("redis", extra="redis", needed_by="RedisLink")
     settings = _unhurried(
-        client.nodes_manager.connection_kwargs, socket_timeout=timeout, socket_connect_timeout=timeout
+        client.nodes_manager.connection_kwargs, socket_timeout=share, socket_connect_timeout=share
     )
     tls = settings.pop("ssl", False)
     base = client.nodes_manager.connection_kwargs.get("connection_class") or (
@@ -156,7 +162,7 @@ def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
         require_full_coverage=False,  # the slots of a dead shard fail, the others go on
         read_from_replicas=client.read_from_replicas,
         cluster_error_retry_attempts=0,
-        connection_class=bound(base, timeout),
+        connection_class=bound(base, share),
         **settings,
     )
 
@@ -173,10 +179,8 @@ def async_cluster(client: Any, *, timeout: float) -> Any:
         read_from_replicas=client.read_from_replicas,
         cluster_error_retry_attempts=0,
         ssl=issubclass(client.connection_kwargs["connection_class"], aredis.SSLConnection),
-        # Below the deadline, so that redis-py itself sees the hung node and asks the others for the
-        # slots; a command cancelled from outside would teach it nothing.
-        socket_timeout=timeout * 0.8,
-        socket_connect_timeout=timeout * 0.8,
+        socket_timeout=timeout * _NODE_SHARE,
+        socket_connect_timeout=timeout * _NODE_SHARE,
         **{name: value for name, value in settings.items() if name in accepted and name not in _SET_HERE},
     )
 
