@@ -1,0 +1,50 @@
+"""Rate limiters: exact, several limits in one answer, all or none."""
+
+from scalekit._lazy import exports
+
+__all__ = [
+    "AsyncRateLimitStore",
+    "AsyncRateLimiter",
+    "Decision",
+    "Limit",
+    "LimitState",
+    "MemoryRateLimitStore",
+    "NonblockingRateLimitStore",
+    "Quota",
+    "RateLimitEvent",
+    "RateLimitStore",
+    "RateLimiter",
+    "Verdict",
+    "client_key",
+]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from scalekit.ratelimit._async import AsyncRateLimiter as AsyncRateLimiter
+    from scalekit.ratelimit._decision import Decision as Decision
+    from scalekit.ratelimit._decision import LimitState as LimitState
+    from scalekit.ratelimit._events import RateLimitEvent as RateLimitEvent
+    from scalekit.ratelimit._key import client_key as client_key
+    from scalekit.ratelimit._limit import Limit as Limit
+    from scalekit.ratelimit._quota import Quota as Quota
+    from scalekit.ratelimit._quota import Verdict as Verdict
+    from scalekit.ratelimit._sync import RateLimiter as RateLimiter
+    from scalekit.ratelimit.memory import MemoryRateLimitStore as MemoryRateLimitStore
+    from scalekit.ratelimit.protocols import AsyncRateLimitStore as AsyncRateLimitStore
+    from scalekit.ratelimit.protocols import NonblockingRateLimitStore as NonblockingRateLimitStore
+    from scalekit.ratelimit.protocols import RateLimitStore as RateLimitStore
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "_async": ["AsyncRateLimiter"],
+            "_decision": ["Decision", "LimitState"],
+            "_events": ["RateLimitEvent"],
+            "_key": ["client_key"],
+            "_limit": ["Limit"],
+            "_quota": ["Quota", "Verdict"],
+            "_sync": ["RateLimiter"],
+            "memory": ["MemoryRateLimitStore"],
+            "protocols": ["AsyncRateLimitStore", "NonblockingRateLimitStore", "RateLimitStore"],
+        },
+    )

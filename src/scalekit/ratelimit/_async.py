@@ -1,0 +1,224 @@
+"""The rate limiter for asyncio; `_sync.py` is its twin.
+
+A store within the process is called without `await`: that saves a coroutine per hit. Which kind a
+store is shows in what it returns, a verdict or an awaitable of one; the constructor refuses the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import time
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from scalekit.errors import RateLimitExceeded
+from scalekit.events import guarded
+from scalekit.ratelimit._decision import Decision
+from scalekit.ratelimit._events import RateLimitEvent
+from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
+from scalekit.ratelimit._limit import MICROSECONDS
+from scalekit.ratelimit._plans import Plans, exemption
+from scalekit.ratelimit._quota import Verdict, checked_cost
+from scalekit.ratelimit._waiting import patience, pause
+from scalekit.ratelimit.memory import MemoryRateLimitStore
+from scalekit.ratelimit.protocols import NonblockingRateLimitStore
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from scalekit._time import Clock, Duration
+    from scalekit.events import Hook
+    from scalekit.ratelimit._limit import Limit
+    from scalekit.ratelimit._plans import Exempt, Plan
+    from scalekit.ratelimit._quota import Quota
+    from scalekit.ratelimit.protocols import AsyncRateLimitStore
+
+_ONE = 1  # the usual cost: identical to it, hence checked
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class AsyncRateLimiter:
+    """Admits at most so many units per key, under several limits at once.
+
+    `limits`: text ("10/s", "10/s; 100/15m"), `Limit`s, or one callable that returns such a plan for a
+    key. All of them hold: a hit is admitted by all, and consumes from all, or from none.
+
+    The rule is the exact sliding window: never more than `limit` units in any `window`, wherever it
+    starts. It remembers each unit's time, so a key that uses up a limit of n units takes 8 x n bytes:
+    choose windows so that the largest limit stays in the thousands.
+
+    `store` keeps the counts (default: a `MemoryRateLimitStore` of its own). `name` separates limiters
+    that share a store; two of the same name share their counts. `exempt`, a predicate or a container
+    of keys, names those who are always admitted and never counted. `clock` is what the windows go by;
+    a store on a server uses the server's. `wall_clock` gives epoch seconds, for `X-RateLimit-Reset`.
+    `sleep` is how `acquire` waits. Raises `ConfigurationError`, and `TypeError` for a store that would
+    block the event loop.
+    """
+
+    def __init__(
+        self,
+        *limits: str | Limit | Callable[[str], Plan],
+        store: AsyncRateLimitStore | NonblockingRateLimitStore | None = None,
+        name: str = "default",
+        exempt: Exempt | None = None,
+        on_event: Hook | None = None,
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._plans = Plans(limits)
+        self._fixed = self._plans.fixed
+        self._store = MemoryRateLimitStore() if store is None else store
+        if not isinstance(self._store, NonblockingRateLimitStore) and not inspect.iscoroutinefunction(
+            self._store.hit
+        ):
+            raise TypeError(f"{type(store).__name__} would block the event loop: give its async twin")
+        self._name = name
+        self._prefix = prefix_of(name)
+        self._exempt = exemption(exempt)
+        self._emit = guarded(on_event)
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._sleep = sleep
+
+    async def hit(self, key: str, *, cost: int = 1) -> Decision:
+        """Consume `cost` (default 1) units of `key` from every limit, or from none.
+
+        The answer is in the decision: a denial is a value, not an error. A cost above a limit is a
+        denial that no waiting cures (`retry_after` is `math.inf`). One call to the store.
+        """
+        if cost is not _ONE:
+            cost = checked_cost(cost)
+        if type(key) is str and len(key) <= LONGEST_KEY:
+            stored = self._prefix + key
+        else:
+            stored = unusual_key(self._prefix, key)
+        quota = self._fixed or self._plans.quota(key)
+        if self._exempt is not None and self._exempt(key):
+            return self._exempted(key, quota, cost)
+        verdict = self._store.hit(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        if not isinstance(verdict, Verdict):
+            verdict = await verdict
+        decision = Decision(quota, verdict, self._wall_clock())
+        if self._emit is not None:
+            self._report("hit", key, cost, decision)
+        return decision
+
+    async def peek(self, key: str, *, cost: int = 1) -> Decision:
+        """Return what `hit` would decide, with the units that remain now; consume nothing."""
+        cost = checked_cost(cost)
+        stored = unusual_key(self._prefix, key)
+        quota = self._plans.quota(key)
+        if self._exempt is not None and self._exempt(key):
+            return Decision(quota, quota.untouched, self._wall_clock())
+        verdict = self._store.peek(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        if not isinstance(verdict, Verdict):
+            verdict = await verdict
+        return Decision(quota, verdict, self._wall_clock())
+
+    async def refund(self, key: str, *, cost: int = 1) -> None:
+        """Give back the `cost` units that `key` consumed last; more than it consumed is all of them.
+
+        Right after a hit this undoes it under every limit. It never banks anything: no more than the
+        limit is ever free. Units are alike, so a refund that comes late takes back the newest ones,
+        not those of the hit you mean: those may then leave the window later than they would have,
+        or (if younger hits came in between) up to `cost` units be free sooner, for one window.
+        """
+        cost = checked_cost(cost)
+        stored = unusual_key(self._prefix, key)
+        quota = self._plans.quota(key)
+        pending = self._store.refund(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        if pending is not None:
+            await pending
+        if self._emit is not None:
+            self._emit(RateLimitEvent("refund", limiter=self._name, key=key, cost=cost))
+
+    async def reset(self, key: str) -> None:
+        """Forget all that `key` consumed: every limit is free again."""
+        pending = self._store.reset(unusual_key(self._prefix, key))
+        if pending is not None:
+            await pending
+        if self._emit is not None:
+            self._emit(RateLimitEvent("reset", limiter=self._name, key=key))
+
+    async def acquire(
+        self,
+        key: str,
+        *,
+        cost: int = 1,
+        timeout: Duration | None = None,  # noqa: ASYNC109  # the contract's word; nothing is cancelled
+    ) -> Decision:
+        """Wait until `cost` units of `key` are admitted, and consume them.
+
+        Raises `RateLimitExceeded` as soon as it is clear that it will not be within `timeout` (default:
+        no bound): at once if the cost is above a limit. Waits outside any lock, so that waiters on
+        one key never delay another's. Waiters on one key are not queued: who asks first after room
+        returns gets it. A waiter that gives up, or is cancelled while it waits, has consumed
+        nothing.
+        """
+        budget = patience(timeout)
+        started = self._clock()
+        while True:
+            decision = await self.hit(key, cost=cost)
+            waited = self._clock() - started
+            wait = pause(decision, waited, budget)
+            if not wait:
+                break
+            await self._sleep(wait)
+        if self._emit is not None:
+            self._report("acquire", key, cost, decision, waited)
+        if not decision.allowed:
+            raise RateLimitExceeded(decision)
+        return decision
+
+    def limited(
+        self, *, key: str | Callable[..., str], cost: int = 1
+    ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]:
+        """Decorate an async function so that each call is a hit, and `RateLimitExceeded` if it is denied.
+
+        `key` is text, or a callable that gets the call's arguments and returns the key.
+        """
+        checked_cost(cost)
+
+        def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+            if not inspect.iscoroutinefunction(function):
+                raise TypeError(f"{function.__qualname__} is not async: use RateLimiter.limited")
+
+            @functools.wraps(function)
+            async def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+                decision = await self.hit(key(*args, **kwargs) if callable(key) else key, cost=cost)
+                if not decision.allowed:
+                    raise RateLimitExceeded(decision)
+                return await function(*args, **kwargs)
+
+            return limited
+
+        return decorate
+
+    def _exempted(self, key: str, quota: Quota, cost: int) -> Decision:
+        decision = Decision(quota, quota.untouched, self._wall_clock())
+        if self._emit is not None:
+            self._emit(
+                RateLimitEvent(
+                    "hit", limiter=self._name, key=key, outcome="exempt", cost=cost, decision=decision
+                )
+            )
+        return decision
+
+    def _report(
+        self, name: str, key: str, cost: int, decision: Decision, seconds: float | None = None
+    ) -> None:
+        if self._emit is not None:
+            self._emit(
+                RateLimitEvent(
+                    name,
+                    limiter=self._name,
+                    key=key,
+                    outcome="allowed" if decision.allowed else "denied",
+                    cost=cost,
+                    decision=decision,
+                    seconds=seconds,
+                )
+            )

@@ -1,0 +1,154 @@
+"""The answer to a hit: a value, with what a caller, a client and an operator want to know of it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from scalekit.errors import ConfigurationError
+from scalekit.ratelimit._limit import MICROSECONDS
+from scalekit.ratelimit._quota import NEVER
+
+if TYPE_CHECKING:
+    from scalekit.ratelimit._limit import Limit
+    from scalekit.ratelimit._quota import Quota, Verdict
+
+HeaderStyle: TypeAlias = Literal["ietf", "x-ratelimit", "both"]
+_STYLES = ("ietf", "x-ratelimit", "both")
+
+
+class LimitState(NamedTuple):
+    """One limit as a decision left it: units `remaining`, seconds until all of them are back."""
+
+    limit: Limit
+    remaining: int
+    reset_after: float
+
+
+class Decision:
+    """Whether a cost was admitted, and how things stand.
+
+    `bool(decision)` is `decision.allowed`. The single values speak of the tightest limit: of a denial,
+    the one to wait for longest; otherwise the one with the fewest units left (then the longest reset).
+    `states` has every limit, in order. A decision is a snapshot; it never changes.
+    """
+
+    __slots__ = ("_epoch", "_quota", "_verdict", "allowed")
+
+    def __init__(self, quota: Quota, verdict: Verdict, epoch: float, /) -> None:
+        self.allowed = verdict.allowed
+        self._quota = quota
+        self._verdict = verdict
+        self._epoch = epoch
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    def __repr__(self) -> str:
+        verb = "allowed" if self.allowed else f"denied for {self.retry_after} s by"
+        return f"<Decision {verb} {self.limit}: {self.remaining} left, all back in {self.reset_after} s>"
+
+    @property
+    def _tightest(self) -> int:
+        verdict = self._verdict
+        waits = [math.inf if wait == NEVER else wait for wait in verdict.retry]
+        return min(range(len(waits)), key=lambda i: (-waits[i], verdict.remaining[i], -verdict.reset[i], i))
+
+    @property
+    def limit(self) -> Limit:
+        """The tightest limit."""
+        return self._quota.limits[self._tightest]
+
+    @property
+    def remaining(self) -> int:
+        """Units left under the tightest limit, after this decision."""
+        return self._verdict.remaining[self._tightest]
+
+    @property
+    def reset_after(self) -> float:
+        """Seconds until the tightest limit is back in full, if nothing more is consumed."""
+        return self._verdict.reset[self._tightest] / MICROSECONDS
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until the same cost would be admitted, if nobody else consumes.
+
+        0.0 when allowed; `math.inf` when the cost is above a limit.
+        """
+        retry = self._verdict.retry
+        return math.inf if NEVER in retry else max(retry) / MICROSECONDS
+
+    @property
+    def violated(self) -> tuple[Limit, ...]:
+        """The limits that did not admit the cost, in order; empty when allowed."""
+        return tuple(
+            limit for limit, wait in zip(self._quota.limits, self._verdict.retry, strict=True) if wait
+        )
+
+    @property
+    def states(self) -> tuple[LimitState, ...]:
+        """Every limit with its remaining units and its reset, in the order the limiter was given."""
+        verdict = self._verdict
+        return tuple(
+            LimitState(limit, left, reset / MICROSECONDS)
+            for limit, left, reset in zip(self._quota.limits, verdict.remaining, verdict.reset, strict=True)
+        )
+
+    def headers(self, style: HeaderStyle = "ietf") -> dict[str, str]:
+        """Return the HTTP fields that tell a client how it stands.
+
+        "ietf" (default): `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-11,
+        every limit under its name; windows that are not whole seconds have no `w`, which the draft
+        cannot express. "x-ratelimit": `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds) of
+        the tightest limit. "both": all of them. A denial that waiting can cure adds `Retry-After`, in
+        seconds rounded up. Raises `ConfigurationError` for another style.
+        """
+        if style not in _STYLES:
+            raise ConfigurationError("style", style, "as 'ietf', 'x-ratelimit' or 'both'")
+        fields: dict[str, str] = {}
+        if style != "x-ratelimit":
+            fields["RateLimit-Policy"] = ", ".join(_policy_item(limit) for limit in self._quota.limits)
+            fields["RateLimit"] = ", ".join(self._state_item(state) for state in self.states)
+        if style != "ietf":
+            fields["X-RateLimit-Limit"] = str(self.limit.limit)
+            fields["X-RateLimit-Remaining"] = str(self.remaining)
+            fields["X-RateLimit-Reset"] = str(math.ceil(self._epoch + self.reset_after))
+        if not self.allowed and self.retry_after < math.inf:
+            fields["Retry-After"] = str(math.ceil(self.retry_after))
+        return fields
+
+    def _state_item(self, state: LimitState) -> str:
+        # Draft 11, section 6.4: Retry-After should not come before the end of any `t`. In a sliding
+        # window room returns before the whole quota does, so a denial looks no further than its retry.
+        window = state.reset_after if self.allowed else min(state.reset_after, self.retry_after)
+        return f"{_quoted(state.limit.name)};r={state.remaining};t={math.ceil(window)}"
+
+    def problem(self) -> dict[str, Any]:
+        """Return a denial as an RFC 9457 problem document (`application/problem+json`).
+
+        Raises `ConfigurationError` when allowed: there is no problem to describe.
+        """
+        if self.allowed:
+            raise ConfigurationError("decision", self, "that is a denial, to describe a problem")
+        wait = self.retry_after
+        names = [limit.name for limit in self.violated]
+        cure = f"retry in {math.ceil(wait)} s" if wait < math.inf else "no wait will help: ask for less"
+        return {
+            "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+            "title": "Request cannot be satisfied as assigned quota has been exceeded",
+            "status": 429,
+            "detail": f"{', '.join(names)} exceeded; {cure}",
+            "violated-policies": names,
+        }
+
+
+def _policy_item(limit: Limit) -> str:
+    item = f"{_quoted(limit.name)};q={limit.limit}"
+    whole, rest = divmod(limit.microseconds, MICROSECONDS)
+    return item if rest else f"{item};w={whole}"
+
+
+def _quoted(name: str) -> str:
+    """Return `name` as a String of RFC 9651 (3.3.3)."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

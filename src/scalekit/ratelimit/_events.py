@@ -1,0 +1,37 @@
+"""What a rate limiter reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scalekit.events import Event
+
+if TYPE_CHECKING:
+    from scalekit.ratelimit._decision import Decision
+
+
+class RateLimitEvent(Event):
+    """A call of a limiter's method.
+
+    `name` is the method: "hit", "acquire", "refund" or "reset". `outcome` is "allowed", "denied" or
+    "exempt" for the first two, else "ok". `limiter` is the limiter's name, `decision` the answer where
+    there is one, and `seconds`, for "acquire", how long it waited.
+    """
+
+    __slots__ = ("cost", "decision", "limiter")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        limiter: str,
+        key: str,
+        outcome: str = "ok",
+        cost: int | None = None,
+        decision: Decision | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        super().__init__("ratelimit", name, outcome=outcome, key=key, seconds=seconds)
+        self.limiter = limiter
+        self.cost = cost
+        self.decision = decision

@@ -1,0 +1,110 @@
+"""What a face hands to a store, and what the store answers: plain values, times in microseconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scalekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scalekit.ratelimit._limit import Limit
+
+NEVER = -1
+"""In `Verdict.retry`: no wait will help, since the cost is above that limit."""
+
+_COST = "as an integer >= 1"
+
+
+class Quota:
+    """The limits that hold together for a key, and the name of the algorithm that applies them.
+
+    `spans` gives (units, window in microseconds) per limit, in order; `smallest` and `largest` are the
+    extremes of the units, `longest` the longest window. `algorithm` tells the store which rule to
+    apply; one that it does not know is a `ConfigurationError`. Two limits of the same name are a
+    `ConfigurationError`, for a header could not tell them apart.
+    """
+
+    __slots__ = (
+        "algorithm",
+        "largest",
+        "limits",
+        "longest",
+        "none",
+        "single",
+        "smallest",
+        "spans",
+        "units",
+        "untouched",
+        "windows",
+    )
+
+    def __init__(self, limits: Iterable[Limit]) -> None:
+        self.limits = tuple(limits)
+        if not self.limits:
+            raise ConfigurationError("limits", (), "with at least one limit")
+        names = [limit.name for limit in self.limits]
+        if len(set(names)) < len(names):
+            raise ConfigurationError("limits", names, "with different names")
+        self.algorithm = "sliding-window"
+        self.spans = tuple((limit.limit, limit.microseconds) for limit in self.limits)
+        self.smallest = min(limit.limit for limit in self.limits)
+        self.largest = max(limit.limit for limit in self.limits)
+        self.longest = max(limit.microseconds for limit in self.limits)
+        # Made once, since every verdict needs them.
+        self.units = tuple(units for units, _ in self.spans)
+        self.single = self.spans[0] if len(self.spans) == 1 else None
+        self.windows = tuple(window for _, window in self.spans)
+        self.none = (0,) * len(self.limits)
+        self.untouched = Verdict(True, self.none, self.units, self.none)
+
+    def __repr__(self) -> str:
+        return f"<Quota {'; '.join(map(str, self.limits))} {self.algorithm}>"
+
+
+class Verdict:
+    """A store's answer about one key at one moment; every tuple is in the order of the quota's limits.
+
+    `allowed`: every limit admits the cost (and a hit has consumed it). `retry`: microseconds until that
+    limit would admit the same cost, 0 where it does now, `NEVER` where the cost is above the limit.
+    `remaining`: units left after this call, >= 0. `reset`: microseconds until the whole limit is back.
+    """
+
+    __slots__ = ("allowed", "remaining", "reset", "retry")
+
+    def __init__(
+        self,
+        allowed: bool,  # noqa: FBT001  # positional for speed: one is made per hit
+        retry: tuple[int, ...],
+        remaining: tuple[int, ...],
+        reset: tuple[int, ...],
+        /,
+    ) -> None:
+        self.allowed = allowed
+        self.retry = retry
+        self.remaining = remaining
+        self.reset = reset
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Verdict):
+            return NotImplemented
+        return (self.allowed, self.retry, self.remaining, self.reset) == (
+            other.allowed,
+            other.retry,
+            other.remaining,
+            other.reset,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{slot}={getattr(self, slot)}" for slot in self.__slots__)
+        return f"Verdict({fields})"
+
+
+def checked_cost(cost: object) -> int:
+    """Return `cost` if it is an integer >= 1; raises `ConfigurationError` for anything else."""
+    if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
+        raise ConfigurationError("cost", cost, _COST)
+    return int(cost)

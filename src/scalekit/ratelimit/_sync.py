@@ -1,0 +1,201 @@
+"""The rate limiter for threads; `_async.py` is its twin."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from scalekit.errors import RateLimitExceeded
+from scalekit.events import guarded
+from scalekit.ratelimit._decision import Decision
+from scalekit.ratelimit._events import RateLimitEvent
+from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
+from scalekit.ratelimit._limit import MICROSECONDS
+from scalekit.ratelimit._plans import Plans, exemption
+from scalekit.ratelimit._quota import checked_cost
+from scalekit.ratelimit._waiting import patience, pause
+from scalekit.ratelimit.memory import MemoryRateLimitStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scalekit._time import Clock, Duration
+    from scalekit.events import Hook
+    from scalekit.ratelimit._limit import Limit
+    from scalekit.ratelimit._plans import Exempt, Plan
+    from scalekit.ratelimit._quota import Quota
+    from scalekit.ratelimit.protocols import RateLimitStore
+
+_ONE = 1  # the usual cost: identical to it, hence checked
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class RateLimiter:
+    """Admits at most so many units per key, under several limits at once.
+
+    `limits`: text ("10/s", "10/s; 100/15m"), `Limit`s, or one callable that returns such a plan for a
+    key. All of them hold: a hit is admitted by all, and consumes from all, or from none.
+
+    The rule is the exact sliding window: never more than `limit` units in any `window`, wherever it
+    starts. It remembers each unit's time, so a key that uses up a limit of n units takes 8 x n bytes:
+    choose windows so that the largest limit stays in the thousands.
+
+    `store` keeps the counts (default: a `MemoryRateLimitStore` of its own). `name` separates limiters
+    that share a store; two of the same name share their counts. `exempt`, a predicate or a container
+    of keys, names those who are always admitted and never counted. `clock` is what the windows go by;
+    a store on a server uses the server's. `wall_clock` gives epoch seconds, for `X-RateLimit-Reset`.
+    `sleep` is how `acquire` waits. Safe to share between threads. Raises `ConfigurationError`, and
+    `TypeError` for an async store.
+    """
+
+    def __init__(
+        self,
+        *limits: str | Limit | Callable[[str], Plan],
+        store: RateLimitStore | None = None,
+        name: str = "default",
+        exempt: Exempt | None = None,
+        on_event: Hook | None = None,
+        clock: Clock = time.monotonic,
+        wall_clock: Clock = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._plans = Plans(limits)
+        self._fixed = self._plans.fixed
+        self._store = MemoryRateLimitStore() if store is None else store
+        if inspect.iscoroutinefunction(self._store.hit):
+            raise TypeError(f"{type(store).__name__} is an async store: use AsyncRateLimiter")
+        self._name = name
+        self._prefix = prefix_of(name)
+        self._exempt = exemption(exempt)
+        self._emit = guarded(on_event)
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._sleep = sleep
+
+    def hit(self, key: str, *, cost: int = 1) -> Decision:
+        """Consume `cost` (default 1) units of `key` from every limit, or from none.
+
+        The answer is in the decision: a denial is a value, not an error. A cost above a limit is a
+        denial that no waiting cures (`retry_after` is `math.inf`). One call to the store.
+        """
+        if cost is not _ONE:
+            cost = checked_cost(cost)
+        if type(key) is str and len(key) <= LONGEST_KEY:
+            stored = self._prefix + key
+        else:
+            stored = unusual_key(self._prefix, key)
+        quota = self._fixed or self._plans.quota(key)
+        if self._exempt is not None and self._exempt(key):
+            return self._exempted(key, quota, cost)
+        verdict = self._store.hit(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        decision = Decision(quota, verdict, self._wall_clock())
+        if self._emit is not None:
+            self._report("hit", key, cost, decision)
+        return decision
+
+    def peek(self, key: str, *, cost: int = 1) -> Decision:
+        """Return what `hit` would decide, with the units that remain now; consume nothing."""
+        cost = checked_cost(cost)
+        stored = unusual_key(self._prefix, key)
+        quota = self._plans.quota(key)
+        if self._exempt is not None and self._exempt(key):
+            return Decision(quota, quota.untouched, self._wall_clock())
+        verdict = self._store.peek(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        return Decision(quota, verdict, self._wall_clock())
+
+    def refund(self, key: str, *, cost: int = 1) -> None:
+        """Give back the `cost` units that `key` consumed last; more than it consumed is all of them.
+
+        Right after a hit this undoes it under every limit. It never banks anything: no more than the
+        limit is ever free. Units are alike, so a refund that comes late takes back the newest ones,
+        not those of the hit you mean: those may then leave the window later than they would have,
+        or (if younger hits came in between) up to `cost` units be free sooner, for one window.
+        """
+        cost = checked_cost(cost)
+        stored = unusual_key(self._prefix, key)
+        quota = self._plans.quota(key)
+        self._store.refund(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        if self._emit is not None:
+            self._emit(RateLimitEvent("refund", limiter=self._name, key=key, cost=cost))
+
+    def reset(self, key: str) -> None:
+        """Forget all that `key` consumed: every limit is free again."""
+        self._store.reset(unusual_key(self._prefix, key))
+        if self._emit is not None:
+            self._emit(RateLimitEvent("reset", limiter=self._name, key=key))
+
+    def acquire(self, key: str, *, cost: int = 1, timeout: Duration | None = None) -> Decision:
+        """Wait until `cost` units of `key` are admitted, and consume them.
+
+        Raises `RateLimitExceeded` as soon as it is clear that it will not be within `timeout` (default:
+        no bound): at once if the cost is above a limit. Waits outside any lock, so that waiters on
+        one key never delay another's. Waiters on one key are not queued: who asks first after room
+        returns gets it. A waiter that gives up, or is interrupted, has consumed nothing.
+        """
+        budget = patience(timeout)
+        started = self._clock()
+        while True:
+            decision = self.hit(key, cost=cost)
+            waited = self._clock() - started
+            wait = pause(decision, waited, budget)
+            if not wait:
+                break
+            self._sleep(wait)
+        if self._emit is not None:
+            self._report("acquire", key, cost, decision, waited)
+        if not decision.allowed:
+            raise RateLimitExceeded(decision)
+        return decision
+
+    def limited(
+        self, *, key: str | Callable[..., str], cost: int = 1
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a function so that each call is a hit, and `RateLimitExceeded` if it is denied.
+
+        `key` is text, or a callable that gets the call's arguments and returns the key.
+        """
+        checked_cost(cost)
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            if inspect.iscoroutinefunction(function):
+                raise TypeError(f"{function.__qualname__} is async: use AsyncRateLimiter.limited")
+
+            @functools.wraps(function)
+            def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+                decision = self.hit(key(*args, **kwargs) if callable(key) else key, cost=cost)
+                if not decision.allowed:
+                    raise RateLimitExceeded(decision)
+                return function(*args, **kwargs)
+
+            return limited
+
+        return decorate
+
+    def _exempted(self, key: str, quota: Quota, cost: int) -> Decision:
+        decision = Decision(quota, quota.untouched, self._wall_clock())
+        if self._emit is not None:
+            self._emit(
+                RateLimitEvent(
+                    "hit", limiter=self._name, key=key, outcome="exempt", cost=cost, decision=decision
+                )
+            )
+        return decision
+
+    def _report(
+        self, name: str, key: str, cost: int, decision: Decision, seconds: float | None = None
+    ) -> None:
+        if self._emit is not None:
+            self._emit(
+                RateLimitEvent(
+                    name,
+                    limiter=self._name,
+                    key=key,
+                    outcome="allowed" if decision.allowed else "denied",
+                    cost=cost,
+                    decision=decision,
+                    seconds=seconds,
+                )
+            )

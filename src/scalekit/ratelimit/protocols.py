@@ -1,0 +1,92 @@
+"""What a rate limit store is: four methods, each one atomic step on one key.
+
+All methods take a `key` (any `str` of up to 300 characters: empty, NUL, line breaks, lone surrogates
+included; two different keys never share a count), then what they need of:
+
+`quota`   the limits that hold for the key now, and the name of the algorithm that applies them. A
+          store that does not know `quota.algorithm` raises `ConfigurationError`. Quotas of one key may
+          change between calls: what was consumed stays.
+`cost`    units, an integer >= 1, already checked. It may be above a limit.
+`now`     the caller's clock in integer microseconds, from an arbitrary origin. A store inside the
+          process goes by it. A store that processes share must ignore it and read one clock for
+          all of them: its server's (`TIME` in Redis, the transaction's clock in SQL). Answers hold
+          durations only, so the two never mix.
+
+Atomicity: all limits of a quota are judged and consumed in one step, as if no other call on that key
+ran meanwhile, in any thread, task or process: one lock, one Lua script, or one SQL statement. One call
+is one round trip. Time for a key never runs backwards, whatever the clock does.
+
+Errors: a store that cannot answer raises `BackendError` (`BackendTimeout`, `BackendUnavailable`) and
+never makes a verdict up. After an error it is unknown whether the cost was consumed.
+
+Memory: what is expired is dropped in time, without a call that asks for it.
+
+`scalekit.testing.RateLimitStoreSuite` proves all of this for a store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from scalekit.ratelimit._quota import Quota, Verdict
+
+__all__ = ["AsyncRateLimitStore", "NonblockingRateLimitStore", "RateLimitStore"]
+
+
+class RateLimitStore(Protocol):
+    """A store for `RateLimiter`. Its methods may block, and may be called from any thread."""
+
+    def hit(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
+        """Consume `cost` from every limit, or nothing from any if one of them does not admit it."""
+        ...
+
+    def peek(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
+        """Return what `hit` would answer now, with the units that remain before it; consume nothing."""
+        ...
+
+    def refund(self, key: str, quota: Quota, cost: int, now: int, /) -> None:
+        """Take back the `cost` units consumed last, as if they never were; more than all is all.
+
+        A refund never leaves more free than the limit.
+        """
+        ...
+
+    def reset(self, key: str, /) -> None:
+        """Forget all that `key` consumed."""
+        ...
+
+
+class AsyncRateLimitStore(Protocol):
+    """A store for `AsyncRateLimiter`. Its methods must not block the event loop.
+
+    They are called from one event loop at a time, but possibly from another one later on. A call that
+    is cancelled may or may not have consumed its cost.
+    """
+
+    async def hit(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
+        """Consume `cost` from every limit, or nothing from any if one of them does not admit it."""
+        ...
+
+    async def peek(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
+        """Return what `hit` would answer now, with the units that remain before it; consume nothing."""
+        ...
+
+    async def refund(self, key: str, quota: Quota, cost: int, now: int, /) -> None:
+        """Take back the `cost` units consumed last; see `RateLimitStore.refund`."""
+        ...
+
+    async def reset(self, key: str, /) -> None:
+        """Forget all that `key` consumed."""
+        ...
+
+
+@runtime_checkable
+class NonblockingRateLimitStore(RateLimitStore, Protocol):
+    """A store that works within the process and never blocks: it serves both faces.
+
+    The promise: no I/O, and no lock held for longer than a few microseconds. `AsyncRateLimiter` then
+    calls it without `await`.
+    """
+
+    nonblocking: Literal[True]
