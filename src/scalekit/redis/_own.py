@@ -172,7 +172,7 @@ def async_cluster(client: Any, *, timeout: float) -> Any:
     aredis = require("redis.asyncio", extra="redis", needed_by="AsyncRedisLink")
     accepted = inspect.signature(type(client).__init__).parameters
     settings = _unhurried(client.connection_kwargs)
-    nodes = [*client.startup_nodes, *client.get_nodes()]
+    nodes = [*client.nodes_manager.startup_nodes.values(), *client.get_nodes()]
     return aredis.RedisCluster(
         startup_nodes=[type(node)(node.host, node.port) for node in nodes],
         require_full_coverage=False,
