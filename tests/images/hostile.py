@@ -1,0 +1,111 @@
+"""Encoded images built byte by byte: tiny files that announce, hide or omit much."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+SOI, EOI = b"\xff\xd8", b"\xff\xd9"
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
+
+
+def sof(width: int, height: int, *, marker: int = 0xC0, sampling: tuple[int, ...] = (0x22, 0x11, 0x11)) -> bytes:
+    components = b"".join(bytes((i + 1, factors, 0)) for i, factors in enumerate(sampling))
+    return segment(marker, struct.pack(">BHHB", 8, height, width, len(sampling)) + components)
+
+
+SOS = segment(0xDA, b"\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00")
+
+
+def jpeg(width: int, height: int, *, extra: bytes = b"", scans: int = 1, marker: int = 0xC0) -> bytes:
+    return SOI + extra + sof(width, height, marker=marker) + (SOS + b"\x12\xff\x00\x34\xff\xd0\x56") * scans + EOI
+
+
+def exif(orientation: int, *, order: str = ">", kind: int = 3) -> bytes:
+    entry = struct.pack(order + "HHIHH", 0x0112, kind, 1, orientation, 0)
+    other = struct.pack(order + "HHII", 0x0110, 2, 1, 0)
+    mark = b"MM\0*" if order == ">" else b"II*\0"
+    return b"Exif\0\0" + mark + struct.pack(order + "IH", 8, 2) + other + entry + b"\0\0\0\0"
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+IEND = chunk(b"IEND", b"")
+
+
+def ihdr(width: int, height: int, *, depth: int = 8, colour: int = 2) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+
+
+def png(width: int, height: int, *, extra: bytes = b"", depth: int = 8, colour: int = 2, pixels: bytes = b"") -> bytes:
+    head = PNG + ihdr(width, height, depth=depth, colour=colour)
+    return head + extra + chunk(b"IDAT", zlib.compress(pixels)) + IEND
+
+
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    body = b"WEBP" + b"".join(
+        kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) & 1) for kind, data in chunks
+    )
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def vp8x(width: int, height: int, flags: int = 0) -> tuple[bytes, bytes]:
+    return b"VP8X", struct.pack("<I", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+
+
+def vp8l(width: int, height: int, *, alpha: bool = False) -> tuple[bytes, bytes]:
+    return b"VP8L", b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14 | alpha << 28)
+
+
+def vp8(width: int, height: int) -> tuple[bytes, bytes]:
+    return b"VP8 ", b"\0\0\0\x9d\x01\x2a" + struct.pack("<HH", width, height)
+
+
+GIF_FRAME = b"\x02\x02\x4c\x01\x00"
+TRAILER = b";"
+
+
+def gif(width: int, height: int, *, frames: int = 1, extra: bytes = b"", frame: tuple[int, ...] = (0, 0, 1, 1)) -> bytes:
+    image = b"," + struct.pack("<HHHHB", *frame, 0) + GIF_FRAME
+    table = b"\0\0\0\xff\xff\xff"
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + table + extra + image * frames + TRAILER
+
+
+def box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body) + 8) + kind + body
+
+
+def avif(
+    width: int,
+    height: int,
+    *,
+    brand: bytes = b"avif",
+    properties: tuple[bytes, ...] = (),
+    tail: bytes = b"",
+    wide: bool = False,
+) -> bytes:
+    boxes = (box(b"ispe", struct.pack(">III", 0, width, height)), *properties)
+    if wide:
+        version, item, indices = 1, struct.pack(">I", 1), b"".join(struct.pack(">H", i + 1) for i in range(len(boxes)))
+        pitm = box(b"pitm", b"\1\0\0\0" + item)
+        other = struct.pack(">IBH", 9, 1, 1)
+    else:
+        version, item, indices = 0, struct.pack(">H", 1), bytes(range(1, len(boxes) + 1))
+        pitm = box(b"pitm", b"\0\0\0\0" + item)
+        other = struct.pack(">HBB", 9, 1, 1)
+    head = struct.pack(">BBBBI", version, 0, 0, int(wide), 2)
+    ipma = box(b"ipma", head + other + item + bytes((len(boxes),)) + indices)
+    meta = box(b"meta", b"\0\0\0\0" + pitm + box(b"iprp", box(b"ipco", b"".join(boxes)) + ipma))
+    return box(b"ftyp", brand + b"\0\0\0\0mif1" + brand) + meta + box(b"mdat", b"x" * 8) + tail
+
+
+def track(width: int, height: int, samples: int) -> bytes:
+    tkhd = box(b"tkhd", b"\0" * 76 + struct.pack(">II", width << 16, height << 16))
+    stsz = box(b"stsz", struct.pack(">III", 0, 0, samples))
+    return box(b"trak", tkhd + box(b"mdia", box(b"minf", box(b"stbl", stsz))))
