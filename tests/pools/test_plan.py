@@ -192,6 +192,15 @@ def test_equal_roles_get_equal_pools():
     assert (plan["a"].size, plan["b"].size) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("usable", "sizes"), [(23, (1, 1)), (24, (2, 1)), (28, (2, 1)), (34, (3, 1)), (38, (3, 2))]
+)
+def test_a_step_that_does_not_fit_is_never_overtaken_by_a_later_one(usable, sizes):
+    roles = {"a": Role(processes=10, weight=10), "b": Role(processes=4, weight=2.2)}
+    plan = plan_pools(Server(max_connections=usable, reserved=0), roles)
+    assert (plan["a"].size, plan["b"].size) == sizes
+
+
 def test_threads_bound_a_sync_role_and_the_others_get_the_rest():
     plan = plan_pools(SERVER, {"web": Role(processes=2, threads=4), "job": Role()}, keep=0)
     assert (plan["web"].size, plan["job"].size) == (4, 89)
@@ -258,6 +267,12 @@ def test_the_knee_bounds_a_load_that_wants_more():
     )
 
 
+def test_the_knee_is_shared_by_weight():
+    load = Load(rate=100, hold="10ms", db_cpu="10ms", wait_p99=0)
+    plan = plan_pools(SERVER, {"a": Role(weight=3), "b": Role(weight=1)}, load=load)
+    assert [(role.size, role.bound) for role in plan.values()] == [(3, "knee"), (1, "knee")]
+
+
 def test_a_share_of_the_knee_is_at_least_one_connection():
     roles = {"a": Role(instances=9), "b": Role(instances=9)}
     load = Load(rate=10, hold="10ms", db_cpu="10ms", wait_p99=0)
@@ -296,6 +311,11 @@ def test_roles_that_are_too_large_together_are_summed():
     assert refusal(SERVER, fleet).startswith(
         "a 1 × 8 × 8 = 64 + b 1 × 6 × 8 = 48: 112 > 97 usable (100 − 3 reserved − 0 kept): "
     )
+
+
+def test_a_role_that_just_fits_alone_is_not_blamed_alone():
+    text = refusal(SERVER, {"a": Role(size=97), "b": Role()})
+    assert text.startswith("a 1 × 1 × 97 = 97 + b 1 × 1 × 1 = 1: 98 > 97 usable")
 
 
 def test_one_connection_per_process_can_be_too_many_already():

@@ -121,6 +121,7 @@ def test_connections_needed_never_falls_when_the_load_grows(rate, hold, cv, targ
 
 def test_rounding_error_does_not_cost_a_connection():
     assert queueing.connections_for(400 * 0.012) == 6
+    assert queueing.connections_for(8 * (0.1 + 0.2)) == 3  # 2.4000000000000004
     assert queueing.connections_for(0.1 + 0.2 + 0.5) == 1
     assert queueing.connections_for(0.81) == 2
     assert queueing.connections_for(1e-12) == 1
