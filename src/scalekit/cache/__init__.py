@@ -1,0 +1,80 @@
+"""Cache-aside: a decorator and a store, never stale after an invalidation.
+
+`Cache` for functions, `AsyncCache` for coroutine functions; both keep values in a `CacheStore`
+(`MemoryCacheStore` if none is given). `protocols` says what a store of your own must do.
+"""
+
+from scalekit._lazy import exports
+
+__all__ = [
+    "AsyncCache",
+    "AsyncCacheStore",
+    "AsyncCachedFunction",
+    "Cache",
+    "CacheEvent",
+    "CachePolicy",
+    "CacheStats",
+    "CacheStore",
+    "CachedFunction",
+    "Entry",
+    "IndexedCacheStore",
+    "IndexedEntry",
+    "MemoryCacheStore",
+    "NonblockingCacheStore",
+    "Slot",
+    "Snapshot",
+]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from scalekit.cache._async import AsyncCache as AsyncCache
+    from scalekit.cache._entry import (
+        Entry as Entry,
+    )
+    from scalekit.cache._entry import (
+        IndexedEntry as IndexedEntry,
+    )
+    from scalekit.cache._entry import (
+        Slot as Slot,
+    )
+    from scalekit.cache._entry import (
+        Snapshot as Snapshot,
+    )
+    from scalekit.cache._events import CacheEvent as CacheEvent
+    from scalekit.cache._function import (
+        AsyncCachedFunction as AsyncCachedFunction,
+    )
+    from scalekit.cache._function import (
+        CachedFunction as CachedFunction,
+    )
+    from scalekit.cache._policy import CachePolicy as CachePolicy
+    from scalekit.cache._stats import CacheStats as CacheStats
+    from scalekit.cache._sync import Cache as Cache
+    from scalekit.cache.memory import MemoryCacheStore as MemoryCacheStore
+    from scalekit.cache.protocols import (
+        AsyncCacheStore as AsyncCacheStore,
+    )
+    from scalekit.cache.protocols import (
+        CacheStore as CacheStore,
+    )
+    from scalekit.cache.protocols import (
+        IndexedCacheStore as IndexedCacheStore,
+    )
+    from scalekit.cache.protocols import (
+        NonblockingCacheStore as NonblockingCacheStore,
+    )
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "_async": ["AsyncCache"],
+            "_entry": ["Entry", "IndexedEntry", "Slot", "Snapshot"],
+            "_events": ["CacheEvent"],
+            "_function": ["AsyncCachedFunction", "CachedFunction"],
+            "_policy": ["CachePolicy"],
+            "_stats": ["CacheStats"],
+            "_sync": ["Cache"],
+            "memory": ["MemoryCacheStore"],
+            "protocols": ["AsyncCacheStore", "CacheStore", "IndexedCacheStore", "NonblockingCacheStore"],
+        },
+    )

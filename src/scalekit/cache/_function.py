@@ -1,0 +1,215 @@
+"""What `cached` returns, and the rule behind it: from a call to its slot."""
+
+from __future__ import annotations
+
+from functools import update_wrapper
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
+
+from scalekit.cache._key import arguments_text, classes, defines_key, pinnable, value_text
+from scalekit.cache._names import nonempty
+from scalekit.cache._signature import CallSignature
+from scalekit.cache._tags import compile_tags
+from scalekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from scalekit.cache._entry import Slot
+    from scalekit.cache._names import Namespace
+    from scalekit.cache._policy import CachePolicy
+    from scalekit.cache._tags import Tags
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class CachedFunction(Protocol[P, R_co]):
+    """A function whose results a `Cache` keeps. Called like the function itself."""
+
+    __name__: str
+    __qualname__: str
+
+    @property
+    def __wrapped__(self) -> Callable[P, R_co]:
+        """The function itself, uncached."""
+        ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Return the cached value of this call, or load it."""
+        ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return this call's key, as `Cache.get` and `Cache.delete` take it."""
+        ...
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Remove this call's entry; a load that is running for it will not be stored."""
+        ...
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Load this call's value now, store and return it. If the load fails, the old entry stays."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> Self: ...
+    @overload
+    def __get__(
+        self: CachedFunction[Concatenate[Any, Q], R_co], instance: object, owner: type | None = None, /
+    ) -> CachedFunction[Q, R_co]: ...
+
+
+class AsyncCachedFunction(Protocol[P, R_co]):
+    """A coroutine function whose results an `AsyncCache` keeps. Called like the function itself."""
+
+    __name__: str
+    __qualname__: str
+
+    @property
+    def __wrapped__(self) -> Callable[P, Coroutine[Any, Any, R_co]]:
+        """The function itself, uncached."""
+        ...
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Return the cached value of this call, or load it."""
+        ...
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Return this call's key, as `AsyncCache.get` and `AsyncCache.delete` take it."""
+        ...
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, None]:
+        """Remove this call's entry; a load that is running for it will not be stored."""
+        ...
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+        """Load this call's value now, store and return it. If the load fails, the old entry stays."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> Self: ...
+    @overload
+    def __get__(
+        self: AsyncCachedFunction[Concatenate[Any, Q], R_co], instance: object, owner: type | None = None, /
+    ) -> AsyncCachedFunction[Q, R_co]: ...
+
+
+class Plan:
+    """What `cached` was told about one function: how its calls become slots, and how long values live."""
+
+    __slots__ = ("_key", "_namespace", "_tags", "_typed", "function", "name", "policy", "signature")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        namespace: Namespace,
+        policy: CachePolicy,
+        *,
+        tags: Tags,
+        key: Callable[..., object] | None,
+        version: str | int | None,
+        typed: bool,
+        exclude: Iterable[str],
+    ) -> None:
+        if key is not None and not callable(key):
+            raise ConfigurationError("key", key, "as a callable of the call's arguments")
+        if not isinstance(typed, bool):
+            raise ConfigurationError("typed", typed, "as True or False")
+        if isinstance(exclude, str):
+            raise ConfigurationError("exclude", exclude, "as a list of parameter names")
+        self.function = function
+        self.policy = policy
+        self.signature = CallSignature(function, exclude=tuple(exclude))
+        self._namespace = namespace
+        self.name = function_name(function, version)
+        self._key = key
+        self._typed = typed
+        self._tags = compile_tags(tags, self.signature)
+
+    def key(self, arguments: dict[str, Any]) -> str:
+        """Return the key of a call."""
+        if self._key is not None:
+            positional, keywords = self.signature.call(arguments)
+            return f"{self.name}({value_text(self._key(*positional, **keywords), 'key', typed=self._typed)})"
+        names = self.signature.names
+        if has_own_key(arguments, self.signature.receiver):
+            names = (str(self.signature.receiver), *names)
+        return self.name + arguments_text(arguments, names, typed=self._typed)
+
+    def slot(self, arguments: dict[str, Any]) -> Slot:
+        """Return where the value of a call is kept."""
+        return self._namespace.slot(self.key(arguments), self._tags(arguments))
+
+    @property
+    def indexable(self) -> bool:
+        """Whether a wrapper may find entries by the arguments alone."""
+        return self._key is None and self.signature.indexable
+
+    def place(self, arguments: dict[str, Any]) -> tuple[Any, tuple[type, ...]] | None:
+        """Return where an index may file this call and under which classes; None if it must not."""
+        place, values = self.signature.place(arguments)
+        kinds = classes(values)
+        own_key = has_own_key(arguments, self.signature.receiver)
+        return None if own_key or not pinnable(values) or not self.signature.fits(kinds) else (place, kinds)
+
+
+def function_name(function: Callable[..., Any], version: str | int | None) -> str:
+    """Return the first part of a function's keys."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    if version is None:
+        return name
+    if isinstance(version, bool) or not isinstance(version, (str, int)):
+        raise ConfigurationError("version", version, "as a text or an integer")
+    return f"{name}@{nonempty(str(version), 'version')}"
+
+
+def has_own_key(arguments: dict[str, Any], receiver: str | None) -> bool:
+    """Whether a method's object says itself how it shall be told from others."""
+    return receiver is not None and defines_key(arguments[receiver])
+
+
+class CachedMethod:
+    """What `cached` makes of a function in a class body: it binds, its methods included."""
+
+    __wrapped__: Callable[..., Any]
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self.key = function.key
+        self.invalidate = function.invalidate
+        self.refresh = function.refresh
+        update_wrapper(self, function.__wrapped__)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None, /) -> Any:
+        return self if instance is None else _BoundMethod(self._function, instance)
+
+
+def finished(wrapper: Any, plan: Plan, **methods: Callable[..., Any]) -> Any:
+    """Return `wrapper` with its `methods`, as something that binds like a method where it is one."""
+    for name, method in methods.items():
+        method.__name__ = name
+        method.__qualname__ = f"{plan.function.__qualname__}.{name}"
+        setattr(wrapper, name, method)
+    return wrapper if plan.signature.receiver is None else CachedMethod(wrapper)
+
+
+class _BoundMethod:
+    __slots__ = ("__self__", "_function")
+
+    def __init__(self, function: Any, instance: object) -> None:
+        self._function = function
+        self.__self__ = instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(self.__self__, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._function, name)
+        return MethodType(value, self.__self__) if name in _BINDING else value
+
+
+_BINDING = frozenset({"key", "invalidate", "refresh", "__wrapped__"})

@@ -1,0 +1,114 @@
+"""Which stores, clocks and loaders a face accepts."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from scalekit.cache.protocols import AsyncCacheStore, CacheStore, IndexedCacheStore, NonblockingCacheStore
+from scalekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from scalekit.cache._entry import Entry, Slot, Snapshot
+
+
+class AwaitableStore:
+    """A never-blocking store seen as an async one. Nothing in it suspends, so nothing can come between."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: NonblockingCacheStore) -> None:
+        self._store = store
+
+    async def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
+        """See `CacheStore.read`."""
+        return self._store.read(slot, now)
+
+    async def begin(self, slot: Slot, now: float, /) -> Snapshot:
+        """See `CacheStore.begin`."""
+        return self._store.begin(slot, now)
+
+    async def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
+        """See `CacheStore.write`."""
+        return self._store.write(slot, entry, snapshot, now)
+
+    async def delete(self, keys: Sequence[str], /) -> None:
+        """See `CacheStore.delete`."""
+        self._store.delete(keys)
+
+    async def invalidate(self, tags: Sequence[str], /) -> None:
+        """See `CacheStore.invalidate`."""
+        self._store.invalidate(tags)
+
+
+def sync_store(store: Any) -> CacheStore:
+    """Return `store` if `Cache` can use it; `TypeError` for an async one, naming `AsyncCache`."""
+    if isinstance(store, type) or not isinstance(store, CacheStore):
+        raise ConfigurationError("store", store, "as an object with the methods of CacheStore")
+    if inspect.iscoroutinefunction(store.read):
+        msg = f"Cache cannot await {type(store).__name__}: use AsyncCache, or the store's sync twin"
+        raise TypeError(msg)
+    return store
+
+
+def async_store(store: Any) -> AsyncCacheStore:
+    """Return what `AsyncCache` can await; `TypeError` for a store that would block the event loop."""
+    if isinstance(store, type) or not isinstance(store, AsyncCacheStore):
+        raise ConfigurationError("store", store, "as an object with the methods of AsyncCacheStore")
+    if inspect.iscoroutinefunction(store.read):
+        return store
+    sync: object = store
+    if isinstance(sync, NonblockingCacheStore) and sync.nonblocking is True:
+        return AwaitableStore(sync)
+    msg = f"{type(store).__name__} would block the event loop: use its async twin, or Cache"
+    raise TypeError(msg)
+
+
+def index_of(store: Any) -> IndexedCacheStore | None:
+    """Return `store` if compiled wrappers may find its entries without calling it."""
+    return store if isinstance(store, IndexedCacheStore) else None
+
+
+def check_callable(value: Any, parameter: str, expected: str) -> None:
+    """Raise `ConfigurationError` unless `value` can be called."""
+    if not callable(value):
+        raise ConfigurationError(parameter, value, expected)
+
+
+def check_function(function: object, *, is_async: bool) -> None:
+    """Raise `TypeError` for what the face cannot cache: the other kind of function, or an iterator's."""
+    for kind in (classmethod, staticmethod):
+        if isinstance(function, kind):
+            msg = f"put @{kind.__name__} above @cached: cached() needs the function itself"
+            raise TypeError(msg)
+    name = getattr(function, "__qualname__", None)
+    if not callable(function) or name is None or isinstance(function, type):
+        raise ConfigurationError("function", function, "as a function; call cached(ttl=...) before it")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        msg = f"{name}() makes an iterator, which can be read only once: return a list"
+        raise TypeError(msg)
+    if inspect.iscoroutinefunction(function) is not is_async:
+        this, other = ("AsyncCache", "Cache") if is_async else ("Cache", "AsyncCache")
+        msg = f"{name}() is {'not ' * is_async}async: {this} cannot cache it, use {other}"
+        raise TypeError(msg)
+
+
+def sync_loaded(load: Callable[[], Any]) -> Any:
+    """Return what `load` returns; `TypeError` for a coroutine, which could be awaited only once."""
+    value = load()
+    if inspect.iscoroutine(value):
+        value.close()
+        msg = "the loader returned a coroutine: use AsyncCache"
+        raise TypeError(msg)
+    return value
+
+
+async def async_loaded(load: Callable[[], Any]) -> Any:
+    """Return what awaiting `load()` returns; `TypeError` if it cannot be awaited."""
+    pending = load()
+    if not inspect.isawaitable(pending):
+        msg = f"the loader returned {type(pending).__name__}, not an awaitable: use an async loader, or Cache"
+        raise TypeError(msg)
+    return await pending

@@ -1,0 +1,133 @@
+"""What a cache store must do: the contracts that `CacheStoreSuite` proves.
+
+Every method of a store takes complete names (see `Slot`) and the face's clock reading `now`:
+seconds from an arbitrary origin, never going back. `Entry.expires` is on that clock. A store whose
+entries outlive the process keeps the time that is left (`entry.expires - now`), and gives back
+`now` plus what is left by its own clock.
+
+**Invalidation.** A store keeps one unique token per tag that entries carry, and one per key that is
+being loaded. An entry is stored with the tokens of its tags and is alive only while they are
+unchanged, so an invalidation is one operation per tag however many entries carry it. A load takes
+its tokens (a `Snapshot`) *before* it starts, and `write` refuses a value whose snapshot has changed
+since: that is what keeps a value read before an invalidation from being served after it. A token
+that is lost, by eviction or by a restart, counts as changed: it costs a load, never a stale value.
+
+**Errors.** A store raises `BackendError` when its server fails, and never disguises that as an
+ordinary answer. An invalidation that returns has taken effect everywhere.
+
+**Concurrency.** Every method may be called from many threads, processes or tasks at once. Only the
+order "tokens before load" and the check in `write` matter: `read` need not be atomic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scalekit.cache._entry import Entry, IndexedEntry, Slot, Snapshot
+
+__all__ = ["AsyncCacheStore", "CacheStore", "IndexedCacheStore", "NonblockingCacheStore"]
+
+
+@runtime_checkable
+class CacheStore(Protocol):
+    """A store whose methods return when the work is done; they may block."""
+
+    def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
+        """Return the living entry of `slot`, or the snapshot with which a load may start.
+
+        An entry lives until `now >= entry.expires`, and is judged by the tags it was written with;
+        that `slot` names the same ones lets one round trip fetch the entry and all tokens.
+        """
+        ...
+
+    def begin(self, slot: Slot, now: float, /) -> Snapshot:
+        """Return a snapshot for a load that outdates those begun before it for the same key.
+
+        The entry stays readable; only `write` with an older snapshot of this key is refused from
+        now on. It is how a forced reload wins over a load that is still running.
+        """
+        ...
+
+    def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
+        """Store `entry`, unless what `snapshot` saw has changed since; return whether it is stored.
+
+        The check and the store are one atomic step with respect to `begin`, `delete`, `invalidate`
+        and other writes of that key or those tags. A None for `snapshot` says that the value is
+        true as of this call: it is stored in any case, and outdates the loads that are running.
+        """
+        ...
+
+    def delete(self, keys: Sequence[str], /) -> None:
+        """Remove the entries of `keys`, and outdate the loads that are running for them."""
+        ...
+
+    def invalidate(self, tags: Sequence[str], /) -> None:
+        """Make every entry that carries one of `tags` unreadable, and outdate the loads that would.
+
+        One operation per tag, whatever the number of entries.
+        """
+        ...
+
+
+@runtime_checkable
+class NonblockingCacheStore(CacheStore, Protocol):
+    """A `CacheStore` in this process's memory: no call of it ever waits, so an event loop may make it."""
+
+    @property
+    def nonblocking(self) -> Literal[True]:
+        """Always True; that it is there is the promise."""
+        ...
+
+
+@runtime_checkable
+class IndexedCacheStore(NonblockingCacheStore, Protocol):
+    """Optional: a store whose entries compiled wrappers may find without calling it.
+
+    A wrapper keeps a dict from call arguments to entries. Such a store files its entries there,
+    removes them before they leave it, and replaces `epoch` whenever an invalidation may have
+    ended an entry. So one comparison tells a wrapper that its entry is still alive.
+    """
+
+    @property
+    def epoch(self) -> object:
+        """A unique object, replaced by every invalidation that may concern an entry."""
+        ...
+
+    def pin(self, key: str, index: dict[Any, IndexedEntry], place: Any, kinds: tuple[type, ...], /) -> None:
+        """Keep `index[place]` equal to the entry of `key` for as long as that is in the store.
+
+        `kinds` goes into the entry. Nothing happens if `key` has no entry; a second pin replaces the first.
+        """
+        ...
+
+    def renew(self, entry: IndexedEntry, now: float, /) -> bool:
+        """Say whether `entry`, found in an index, is alive; if so, bring it to the present epoch."""
+        ...
+
+
+@runtime_checkable
+class AsyncCacheStore(Protocol):
+    """The same contract as `CacheStore`, for stores that wait on an event loop."""
+
+    async def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
+        """Return the living entry of `slot`, or a snapshot; see `CacheStore.read`."""
+        ...
+
+    async def begin(self, slot: Slot, now: float, /) -> Snapshot:
+        """Return a snapshot that outdates earlier ones; see `CacheStore.begin`."""
+        ...
+
+    async def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
+        """Store `entry` unless outdated; see `CacheStore.write`."""
+        ...
+
+    async def delete(self, keys: Sequence[str], /) -> None:
+        """Remove entries and outdate running loads; see `CacheStore.delete`."""
+        ...
+
+    async def invalidate(self, tags: Sequence[str], /) -> None:
+        """End every entry that carries one of `tags`; see `CacheStore.invalidate`."""
+        ...
