@@ -112,7 +112,7 @@ def value_text(value: Any, name: str, *, typed: bool) -> str:
     return _container_text(value, cls, name, typed=typed)
 
 
-def _container_text(value: Any, cls: type, name: str, *, typed: bool) -> str:
+def _container_text(value: Any, cls: Any, name: str, *, typed: bool) -> str:
     def inner(item: Any) -> str:
         return value_text(item, name, typed=typed)
 
@@ -127,12 +127,12 @@ def _container_text(value: Any, cls: type, name: str, *, typed: bool) -> str:
         return f"<{_class_text(cls)}({','.join([inner(item) for item in value])})>"
     parameters = getattr(cls, "__dataclass_params__", None)
     if parameters is not None and parameters.frozen:
-        fields = [f"{field}={inner(getattr(value, field))}" for field in cls.__dataclass_fields__]  # type: ignore[attr-defined]
+        fields = [f"{field}={inner(getattr(value, field))}" for field in cls.__dataclass_fields__]
         return f"<{_class_text(cls)}({','.join(fields)})>"
     return _library_text(value, cls, name)
 
 
-def _library_text(value: Any, cls: type, name: str) -> str:
+def _library_text(value: Any, cls: Any, name: str) -> str:
     class_name = _class_text(cls)
     if class_name in _REPR_IS_EXACT:
         return repr(value)
