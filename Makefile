@@ -28,10 +28,11 @@ quickstart: $(VENV)/.runtime ## run the example of the main job (ARGS= are its a
 test: $(VENV)/.test ## run the suite with its own servers (ARGS= select tests), coverage at least 95 %
 	@$(RUN) -m pytest $(COVERAGE) $(ARGS)
 
-lint: $(VENV)/.dev ## ruff, formatting, spelling
+lint: $(VENV)/.dev ## ruff, formatting, spelling, the time that imports take
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check --quiet
 	@$(RUN) -m codespell_lib --toml pyproject.toml
+	@$(RUN) -m tests.architecture.import_time
 
 type: $(VENV)/.dev ## mypy and basedpyright, strict; every public name completely typed
 	@$(RUN) -m mypy

@@ -61,6 +61,14 @@ def preferred() -> Path:
     )
 
 
+def _link(source: str, target: str) -> None:
+    """Give a file a second name where the file system can, for a copy takes a second."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 class PostgresServer(Server):
     """One server with the superuser `postgres`, who needs no password; `settings` like "work_mem=1MB".
 
@@ -90,10 +98,10 @@ class PostgresServer(Server):
         package = installation.parent
         copy = self.directory / package.name / installation.name
         unused = shutil.ignore_patterns("include", "*.a", "pgxs", "pkgconfig")
-        shutil.copytree(installation, copy, symlinks=True, ignore=unused)
+        shutil.copytree(installation, copy, symlinks=True, ignore=unused, copy_function=_link)
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.exists():
-            shutil.copytree(libraries, self.directory / libraries.name)
+            shutil.copytree(libraries, self.directory / libraries.name, copy_function=_link)
         return copy
 
     def _command(self) -> Sequence[str | Path]:

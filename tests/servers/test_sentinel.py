@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 
-import pytest
 from redis.exceptions import RedisError
 from redis.sentinel import Sentinel
 
@@ -27,8 +26,3 @@ def test_writes_go_on_at_the_replica_after_the_master_died(sentinel):
     assert servers.replica.cmd("GET", "k") == b"2"
     for one in watch.sentinels:
         one.close()
-
-
-@pytest.mark.parametrize("number", [1])
-def test_fewer_sentinels_can_do(sentinel, number):
-    assert len(sentinel(sentinels=number).addresses) == number
