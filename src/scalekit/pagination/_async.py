@@ -1,0 +1,200 @@
+"""The two paginators for code that awaits; twins of those in `_sync.py`."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, TypeVar
+
+from scalekit.events import guarded
+from scalekit.pagination._assemble import (
+    Asked,
+    CursorRules,
+    OffsetRules,
+    assemble,
+    assemble_numbered,
+)
+from scalekit.pagination._bounds import whole
+from scalekit.pagination._events import Observed
+from scalekit.pagination._sources import SourceCheck
+from scalekit.pagination._total import checked_total
+from scalekit.pagination.protocols import AsyncOffsetSource, AsyncPageSource
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from scalekit.events import Hook
+    from scalekit.pagination._page import OffsetPage, Page
+    from scalekit.pagination._total import Total
+
+T = TypeVar("T")
+_check_pages = SourceCheck(AsyncPageSource, method="fetch", awaited=True)
+_check_slices = SourceCheck(AsyncOffsetSource, method="slice", awaited=True)
+
+
+class AsyncCursorPaginator:
+    """Pages through a source by cursor: every page costs the same, however deep.
+
+    `order_by` lists the keys, the most significant first: names ("-" before one means descending),
+    `asc()`, `desc()`, or the source's own expressions. A unique key is appended unless the order has
+    one; with `append_key=False` it must have one, or where that cannot be known you vouch for it.
+
+    `limit` is the page size (20) and `max_limit` the largest that a request can have (100). `secret`
+    signs the cursors; without one a key of this process is used, with one warning. `scope`, for
+    example a tenant, binds cursors to it. `on_event` hears a `PageEvent` for each page.
+
+    Walking with the cursors gives each row of the unpaged list once, whatever is inserted or deleted
+    meanwhile elsewhere. A row whose order values change during the walk may be met twice or not at all.
+
+    Safe to share between threads and event loops. Raises `ConfigurationError` for bad arguments.
+    """
+
+    __slots__ = ("_emit", "_rules")
+
+    def __init__(
+        self,
+        order_by: Iterable[object],
+        *,
+        append_key: bool = True,
+        limit: int = 20,
+        max_limit: int = 100,
+        secret: str | bytes | None = None,
+        scope: str | None = None,
+        on_event: Hook | None = None,
+    ) -> None:
+        self._rules = CursorRules(
+            order_by, append_key=append_key, limit=limit, max_limit=max_limit, secret=secret, scope=scope
+        )
+        self._emit = guarded(on_event)
+
+    async def paginate(
+        self,
+        source: AsyncPageSource[T],
+        *,
+        cursor: str | None = None,
+        limit: int | None = None,
+        total: Total | None = None,
+        scope: str | None = None,
+    ) -> Page[T]:
+        """Return the page that `cursor` leads to, or the first one: one query, and one more for a `total`.
+
+        `limit` above the maximum is cut down to it. `scope` replaces the paginator's own. Raises
+        `InvalidCursor`, before any query, for a cursor that was not made for this order and scope, and
+        `ConfigurationError` for a limit below 1 or a source that cannot be ordered so.
+        """
+        return await self._seen("page", source, Asked(cursor, self._rules.size(limit), total, scope))
+
+    async def last(
+        self,
+        source: AsyncPageSource[T],
+        *,
+        limit: int | None = None,
+        total: Total | None = None,
+        scope: str | None = None,
+    ) -> Page[T]:
+        """Return the last page, by reading from the end: its cost is that of the first."""
+        return await self._seen("last", source, Asked(None, self._rules.size(limit), total, scope, last=True))
+
+    async def pages(
+        self,
+        source: AsyncPageSource[T],
+        *,
+        batch: int = 1000,
+        cursor: str | None = None,
+        scope: str | None = None,
+    ) -> AsyncIterator[Page[T]]:
+        """Yield page after page, from the start or from `cursor` on, until no row is left.
+
+        `batch` rows each, not cut down to the maximum; every page is a query of its own, so no
+        transaction need stay open. To resume, pass the last page's `next_cursor`. Raises
+        `InvalidCursor` for a foreign cursor and for one that leads backward.
+        """
+        whole(batch, "batch", at_least=1)
+        _check_pages(source)
+        self._rules.coder(source.order(self._rules.order), scope).forward_only(cursor)
+        while True:
+            page = await self._seen("page", source, Asked(cursor, batch, None, scope))
+            if page.items:
+                yield page
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def rows(
+        self,
+        source: AsyncPageSource[T],
+        *,
+        batch: int = 1000,
+        cursor: str | None = None,
+        scope: str | None = None,
+    ) -> AsyncIterator[T]:
+        """Yield row after row, reading `batch` at a time, as `pages()` does."""
+        async for page in self.pages(source, batch=batch, cursor=cursor, scope=scope):
+            for item in page.items:
+                yield item
+
+    async def _seen(self, name: str, source: AsyncPageSource[T], asked: Asked) -> Page[T]:
+        if self._emit is None:
+            return await self._page(source, asked)
+        with Observed(self._emit, name, perf_counter) as observed:
+            page = await self._page(source, asked)
+            observed.items = len(page.items)
+        return page
+
+    async def _page(self, source: AsyncPageSource[T], asked: Asked) -> Page[T]:
+        _check_pages(source)
+        total = checked_total(asked.total)
+        order = source.order(self._rules.order)
+        coder = self._rules.coder(order, asked.scope)
+        window = coder.window(asked.cursor, asked.limit, last=asked.last)
+        rows = await source.fetch(window)
+        count = None if total is None else total.counted(await source.count(total.rows))
+        return assemble(rows, window, coder, count)
+
+
+class AsyncOffsetPaginator:
+    """Pages through a source by number: simple, and slower the deeper; rows may move between pages.
+
+    `limit` is the page size (20) and `max_limit` the largest that a request can have (100). Pages that
+    begin beyond `max_offset` rows (10,000) are refused, since the database would read all rows before
+    them. `total` counts the rows with each page. `on_event` hears a `PageEvent` for each page.
+
+    Safe to share between threads and event loops. Raises `ConfigurationError` for bad arguments.
+    """
+
+    __slots__ = ("_emit", "_rules")
+
+    def __init__(
+        self,
+        *,
+        limit: int = 20,
+        max_limit: int = 100,
+        max_offset: int = 10_000,
+        total: Total | None = None,
+        on_event: Hook | None = None,
+    ) -> None:
+        self._rules = OffsetRules(limit=limit, max_limit=max_limit, max_offset=max_offset, total=total)
+        self._emit = guarded(on_event)
+
+    async def paginate(
+        self, source: AsyncOffsetSource[T], *, page: int = 1, limit: int | None = None
+    ) -> OffsetPage[T]:
+        """Return page number `page`, from 1 on: one query, and one more for a total.
+
+        `limit` above the maximum is cut down to it. Beyond the last row a page is empty. Raises
+        `OffsetTooDeep`, before any query, beyond the deepest offset, and `ConfigurationError` for a
+        page or limit below 1 or a source without an order.
+        """
+        if self._emit is None:
+            return await self._page(source, page, limit)
+        with Observed(self._emit, "offset", perf_counter) as observed:
+            found = await self._page(source, page, limit)
+            observed.items = len(found.items)
+        return found
+
+    async def _page(self, source: AsyncOffsetSource[T], page: int, limit: int | None) -> OffsetPage[T]:
+        _check_slices(source)
+        offset, size = self._rules.place(page, limit)
+        found = await source.slice(offset, size + 1)
+        wanted = self._rules.total
+        count = None if wanted is None else wanted.counted(await source.count(wanted.rows))
+        return assemble_numbered(found, page=page, limit=size, total=count)

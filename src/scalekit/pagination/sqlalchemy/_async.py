@@ -1,0 +1,71 @@
+"""The source for async SQLAlchemy sessions and connections; twin of that in `_sync.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from scalekit._extras import require
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect, Select
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+
+    from scalekit.pagination._order import Order, TotalOrder
+    from scalekit.pagination._window import Rows, Window
+
+T = TypeVar("T")
+
+
+class AsyncSelectSource(Generic[T]):
+    """As `SelectSource`, over an async session or connection.
+
+    `statement` selects one entity (the page has entities), one plain column (scalars), or several of
+    either (rows), with any WHERE and joins; without ORDER BY, which a `CursorPaginator` adds. Cheap:
+    make one for each request. A statement object that is kept and reused saves building the query.
+
+    Works on PostgreSQL and SQLite. Raises `MissingExtra` without SQLAlchemy, and `ConfigurationError`
+    for another database and for shapes that cannot be paged yet: LIMIT, DISTINCT, GROUP BY, UNION,
+    window functions, FOR UPDATE, and a join that repeats the only entity selected.
+    """
+
+    __slots__ = ("_dialect", "_session", "_statement")
+
+    def __init__(
+        self, session: AsyncSession | AsyncConnection | async_scoped_session[Any], statement: Select[Any]
+    ) -> None:
+        require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
+        from scalekit.pagination.sqlalchemy._session import async_checked  # noqa: PLC0415  # only with SQLAlchemy
+
+        self._session: Any = session
+        self._statement: Select[Any] = statement
+        self._dialect: Dialect = async_checked(session, statement)
+
+    def order(self, wanted: Order, /) -> TotalOrder:
+        """Return the total order, planned once for each order and shape of statement."""
+        from scalekit.pagination.sqlalchemy._plan import planned  # noqa: PLC0415  # only with SQLAlchemy
+
+        return planned(wanted, self._statement, self._dialect)
+
+    async def fetch(self, window: Window, /) -> Rows[T]:
+        """Read the window with one statement."""
+        from scalekit.pagination.sqlalchemy._plan import own  # noqa: PLC0415  # only with SQLAlchemy
+
+        order = own(window.order)
+        statement, parameters = order.statement(self._statement, window)
+        return order.reader.rows(await self._session.execute(statement, parameters))
+
+    async def slice(self, offset: int, limit: int, /) -> list[T]:
+        """Read rows by number with one statement, in its own ORDER BY made total by its unique keys."""
+        from scalekit.pagination.sqlalchemy._plan import numbered, numbers  # noqa: PLC0415  # only with SQLAlchemy
+
+        plan = numbered(self._statement)
+        result = await self._session.execute(plan.statement, numbers(offset, limit))
+        return list(plan.reader.rows(result).items)
+
+    async def count(self, at_most: int | None, /) -> int:
+        """Count the rows with one statement; with `at_most`, stop there."""
+        from scalekit.pagination.sqlalchemy._plan import counting  # noqa: PLC0415  # only with SQLAlchemy
+
+        statement, parameters = counting(self._statement, at_most)
+        found: int = (await self._session.execute(statement, parameters)).scalar_one()
+        return found

@@ -1,0 +1,125 @@
+"""From an order as the user writes it to SQL expressions whose NULLs and types are known."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Column, Float, type_coerce
+from sqlalchemy.sql import operators
+from sqlalchemy.types import TypeDecorator
+
+from scalekit.errors import ConfigurationError
+from scalekit.pagination._order import Key, SortKey
+from scalekit.pagination._values import kind_of
+from scalekit.pagination.sqlalchemy._shape import element_of, entity_of, from_objects
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+    from sqlalchemy.sql.elements import ColumnElement
+
+    from scalekit.pagination._order import Nulls
+    from scalekit.pagination.sqlalchemy._identity import Froms
+
+NULLS_LARGEST = {"postgresql": True, "sqlite": False}
+"""How each supported database sorts NULLs unasked."""
+
+
+class SqlKey(NamedTuple):
+    """One key of a total order, with its expression; `column` is what that reads, before any coercion."""
+
+    sort: SortKey
+    element: ColumnElement[Any]
+    column: ColumnElement[Any]
+
+
+def resolve(key: Key, selected: tuple[tuple[str | None, Any], ...], froms: Froms, dialect: Dialect) -> SqlKey:
+    """Return `key` as SQL.
+
+    Raises `ConfigurationError` for a name that the statement does not select, an expression over
+    tables that it does not read, and a type whose values have no faithful text.
+    """
+    found = _named(key.by, selected) if isinstance(key.by, str) else key.by
+    column, written = _unwrapped(element_of(found))
+    if written.descending or written.nulls is not None:
+        if key.descending or key.nulls is not None:
+            raise ConfigurationError("order key", str(key.by), "to give its direction once")
+        key = written
+    read = {hash(leaf.clause) for leaf in froms.leaves}
+    if any(hash(source) not in read for source in from_objects(column)):
+        raise ConfigurationError("order key", str(column), "to come from a table that the statement reads")
+    element, python_type = _plain(column, dialect)
+    kind = None if python_type is None else kind_of(python_type)
+    if kind is None:
+        raise ConfigurationError(
+            "order key",
+            str(column),
+            f"of a type with an order, not {column.type!r}; or type_coerce() it to one",
+        )
+    default = key.descending is NULLS_LARGEST[dialect.name]
+    nulls_first = default if key.nulls is None else key.nulls == "first"
+    name, nullable = _described(column, froms, dialect)
+    return SqlKey(SortKey(name, key.descending, nulls_first, nullable, kind), element, column)
+
+
+def _named(name: str, selected: tuple[tuple[str | None, Any], ...]) -> Any:
+    found: list[Any] = []
+    for label, expression in selected:
+        entity = entity_of(expression)
+        if entity is None:
+            if label == name:
+                found.append(expression)
+        elif name in entity.mapper.all_orm_descriptors and name not in entity.mapper.relationships:
+            found.append(getattr(expression, name))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigurationError("order key", name, "to name one selected column; pass the column itself")
+    raise ConfigurationError("order key", name, "to name a selected column; or pass the column itself")
+
+
+_MODIFIERS = (operators.desc_op, operators.asc_op, operators.nulls_first_op, operators.nulls_last_op)
+
+
+def _unwrapped(expression: ColumnElement[Any]) -> tuple[ColumnElement[Any], Key]:
+    """Return the expression without .desc(), .nulls_last() and labels, and what those said."""
+    element: Any = expression
+    said: set[Any] = set()
+    while element.__visit_name__ == "label" or getattr(element, "modifier", None) in _MODIFIERS:
+        said.add(getattr(element, "modifier", None))
+        element = element.element
+    nulls: Nulls | None = None
+    if operators.nulls_first_op in said or operators.nulls_last_op in said:
+        nulls = "first" if operators.nulls_first_op in said else "last"
+    return element, Key(element, operators.desc_op in said, nulls)
+
+
+def _plain(column: ColumnElement[Any], dialect: Dialect) -> tuple[ColumnElement[Any], type | None]:
+    """Return the expression read as the database stores it, and the Python type of its values."""
+    stored: Any = column.type
+    while isinstance(stored, TypeDecorator):
+        # The database sorts what is stored, not what the decorator makes of it.
+        stored = stored.load_dialect_impl(dialect)
+    try:
+        python_type = stored.python_type
+    except NotImplementedError:
+        return column, None
+    if python_type is Decimal and dialect.name == "sqlite":
+        # SQLite stores a float; as a rounded Decimal it would not compare equal to itself.
+        stored, python_type = Float(), float
+    return (column if stored is column.type else type_coerce(column, stored)), python_type
+
+
+def _described(column: Any, froms: Froms, dialect: Dialect) -> tuple[str, bool]:
+    """Return the key's name, the same in every process, and whether it can be NULL."""
+    index = froms.leaf_of(column)
+    if index is None:
+        compiled = column.compile(dialect=dialect)
+        return f"{compiled} {sorted(compiled.params.items())!r}", True
+    leaf = froms.leaves[index]
+    table = leaf.table
+    if table is None:  # through a subquery, a NOT NULL column may have met an outer join
+        return f"#{index}.{column.key}", True
+    nullable = leaf.nullable or not isinstance(column, Column) or column.nullable is not False
+    name = table.fullname if leaf.clause is table else f"{table.fullname}#{index}"
+    return f"{name}.{column.key}", nullable

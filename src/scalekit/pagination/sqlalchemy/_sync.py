@@ -1,0 +1,69 @@
+"""The source for SQLAlchemy sessions and connections; `_async.py` has its twin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from scalekit._extras import require
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Dialect, Select
+    from sqlalchemy.orm import Session, scoped_session
+
+    from scalekit.pagination._order import Order, TotalOrder
+    from scalekit.pagination._window import Rows, Window
+
+T = TypeVar("T")
+
+
+class SelectSource(Generic[T]):
+    """Pages through a `select()`, Core or ORM, over a session or connection.
+
+    `statement` selects one entity (the page has entities), one plain column (scalars), or several of
+    either (rows), with any WHERE and joins; without ORDER BY, which a `CursorPaginator` adds. Cheap:
+    make one for each request. A statement object that is kept and reused saves building the query.
+
+    Works on PostgreSQL and SQLite. Raises `MissingExtra` without SQLAlchemy, and `ConfigurationError`
+    for another database and for shapes that cannot be paged yet: LIMIT, DISTINCT, GROUP BY, UNION,
+    window functions, FOR UPDATE, and a join that repeats the only entity selected.
+    """
+
+    __slots__ = ("_dialect", "_session", "_statement")
+
+    def __init__(self, session: Session | Connection | scoped_session[Any], statement: Select[Any]) -> None:
+        require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
+        from scalekit.pagination.sqlalchemy._session import checked  # noqa: PLC0415  # only with SQLAlchemy
+
+        self._session: Any = session
+        self._statement: Select[Any] = statement
+        self._dialect: Dialect = checked(session, statement)
+
+    def order(self, wanted: Order, /) -> TotalOrder:
+        """Return the total order, planned once for each order and shape of statement."""
+        from scalekit.pagination.sqlalchemy._plan import planned  # noqa: PLC0415  # only with SQLAlchemy
+
+        return planned(wanted, self._statement, self._dialect)
+
+    def fetch(self, window: Window, /) -> Rows[T]:
+        """Read the window with one statement."""
+        from scalekit.pagination.sqlalchemy._plan import own  # noqa: PLC0415  # only with SQLAlchemy
+
+        order = own(window.order)
+        statement, parameters = order.statement(self._statement, window)
+        return order.reader.rows(self._session.execute(statement, parameters))
+
+    def slice(self, offset: int, limit: int, /) -> list[T]:
+        """Read rows by number with one statement, in its own ORDER BY made total by its unique keys."""
+        from scalekit.pagination.sqlalchemy._plan import numbered, numbers  # noqa: PLC0415  # only with SQLAlchemy
+
+        plan = numbered(self._statement)
+        result = self._session.execute(plan.statement, numbers(offset, limit))
+        return list(plan.reader.rows(result).items)
+
+    def count(self, at_most: int | None, /) -> int:
+        """Count the rows with one statement; with `at_most`, stop there."""
+        from scalekit.pagination.sqlalchemy._plan import counting  # noqa: PLC0415  # only with SQLAlchemy
+
+        statement, parameters = counting(self._statement, at_most)
+        found: int = (self._session.execute(statement, parameters)).scalar_one()
+        return found
