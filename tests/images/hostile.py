@@ -12,7 +12,9 @@ def segment(marker: int, body: bytes) -> bytes:
     return bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
 
 
-def sof(width: int, height: int, *, marker: int = 0xC0, sampling: tuple[int, ...] = (0x22, 0x11, 0x11)) -> bytes:
+def sof(
+    width: int, height: int, *, marker: int = 0xC0, sampling: tuple[int, ...] = (0x22, 0x11, 0x11)
+) -> bytes:
     components = b"".join(bytes((i + 1, factors, 0)) for i, factors in enumerate(sampling))
     return segment(marker, struct.pack(">BHHB", 8, height, width, len(sampling)) + components)
 
@@ -21,7 +23,13 @@ SOS = segment(0xDA, b"\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00")
 
 
 def jpeg(width: int, height: int, *, extra: bytes = b"", scans: int = 1, marker: int = 0xC0) -> bytes:
-    return SOI + extra + sof(width, height, marker=marker) + (SOS + b"\x12\xff\x00\x34\xff\xd0\x56") * scans + EOI
+    return (
+        SOI
+        + extra
+        + sof(width, height, marker=marker)
+        + (SOS + b"\x12\xff\x00\x34\xff\xd0\x56") * scans
+        + EOI
+    )
 
 
 def exif(orientation: int, *, order: str = ">", kind: int = 3) -> bytes:
@@ -43,7 +51,9 @@ def ihdr(width: int, height: int, *, depth: int = 8, colour: int = 2) -> bytes:
     return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
 
 
-def png(width: int, height: int, *, extra: bytes = b"", depth: int = 8, colour: int = 2, pixels: bytes = b"") -> bytes:
+def png(
+    width: int, height: int, *, extra: bytes = b"", depth: int = 8, colour: int = 2, pixels: bytes = b""
+) -> bytes:
     head = PNG + ihdr(width, height, depth=depth, colour=colour)
     return head + extra + chunk(b"IDAT", zlib.compress(pixels)) + IEND
 
@@ -56,7 +66,9 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def vp8x(width: int, height: int, flags: int = 0) -> tuple[bytes, bytes]:
-    return b"VP8X", struct.pack("<I", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return b"VP8X", struct.pack("<I", flags) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(
+        3, "little"
+    )
 
 
 def vp8l(width: int, height: int, *, alpha: bool = False) -> tuple[bytes, bytes]:
@@ -71,10 +83,19 @@ GIF_FRAME = b"\x02\x02\x4c\x01\x00"
 TRAILER = b";"
 
 
-def gif(width: int, height: int, *, frames: int = 1, extra: bytes = b"", frame: tuple[int, ...] = (0, 0, 1, 1)) -> bytes:
+def gif(
+    width: int, height: int, *, frames: int = 1, extra: bytes = b"", frame: tuple[int, ...] = (0, 0, 1, 1)
+) -> bytes:
     image = b"," + struct.pack("<HHHHB", *frame, 0) + GIF_FRAME
     table = b"\0\0\0\xff\xff\xff"
-    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + table + extra + image * frames + TRAILER
+    return (
+        b"GIF89a"
+        + struct.pack("<HHBBB", width, height, 0x80, 0, 0)
+        + table
+        + extra
+        + image * frames
+        + TRAILER
+    )
 
 
 def box(kind: bytes, body: bytes) -> bytes:
@@ -92,7 +113,11 @@ def avif(
 ) -> bytes:
     boxes = (box(b"ispe", struct.pack(">III", 0, width, height)), *properties)
     if wide:
-        version, item, indices = 1, struct.pack(">I", 1), b"".join(struct.pack(">H", i + 1) for i in range(len(boxes)))
+        version, item, indices = (
+            1,
+            struct.pack(">I", 1),
+            b"".join(struct.pack(">H", i + 1) for i in range(len(boxes))),
+        )
         pitm = box(b"pitm", b"\1\0\0\0" + item)
         other = struct.pack(">IBH", 9, 1, 1)
     else:

@@ -50,7 +50,9 @@ def noise(width: int = 96, height: int = 64) -> Image.Image:
     wave = Image.radial_gradient("L").resize((width, height))
     pattern = bytes((x * 37 ^ y * 91 ^ (x * y)) & 255 for y in range(height) for x in range(width))
     grain = Image.frombytes("L", (width, height), pattern)
-    return Image.merge("RGB", (wave, Image.blend(wave, grain, 0.3), wave.transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
+    return Image.merge(
+        "RGB", (wave, Image.blend(wave, grain, 0.3), wave.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    )
 
 
 @cache

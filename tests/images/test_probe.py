@@ -10,7 +10,6 @@ from PIL import Image, features
 
 from scalekit.errors import ConfigurationError
 from scalekit.images import ImageInfo, probe
-
 from tests.images import hostile, pictures
 
 STARTS = [
@@ -189,7 +188,9 @@ def test_a_png_header():
         + hostile.chunk(b"eXIf", hostile.exif(8)[6:])
         + hostile.chunk(b"tEXt", b"Comment\0hello")
     )
-    info = probe(hostile.png(5, 3, depth=16, colour=0, extra=extra + hostile.chunk(b"tRNS", b"\0\1")) + b"<?php")
+    info = probe(
+        hostile.png(5, 3, depth=16, colour=0, extra=extra + hostile.chunk(b"tRNS", b"\0\1")) + b"<?php"
+    )
     assert (info.format, info.width, info.height, info.orientation, info.bit_depth) == ("png", 5, 3, 8, 16)
     assert info.icc
     assert info.comment
@@ -206,8 +207,13 @@ def test_png_alpha(colour, alpha):
 
 def test_apng_frames_are_the_most_of_declared_and_present():
     control = hostile.chunk(b"fcTL", b"\0" * 26)
-    assert probe(hostile.png(2, 2, extra=hostile.chunk(b"acTL", struct.pack(">II", 7, 0)) + control)).frames == 7
-    assert probe(hostile.png(2, 2, extra=hostile.chunk(b"acTL", struct.pack(">II", 1, 0)) + 3 * control)).frames == 3
+    assert (
+        probe(hostile.png(2, 2, extra=hostile.chunk(b"acTL", struct.pack(">II", 7, 0)) + control)).frames == 7
+    )
+    assert (
+        probe(hostile.png(2, 2, extra=hostile.chunk(b"acTL", struct.pack(">II", 1, 0)) + 3 * control)).frames
+        == 3
+    )
 
 
 # WebP
@@ -232,7 +238,11 @@ def test_webp_sizes(chunks, alpha):
 
 def test_webp_frames_profile_orientation_and_tail():
     data = hostile.riff(
-        hostile.vp8x(9, 9), (b"ICCP", b"abc"), (b"ANMF", b"1"), (b"ANMF", b"2"), (b"EXIF", hostile.exif(5)[6:])
+        hostile.vp8x(9, 9),
+        (b"ICCP", b"abc"),
+        (b"ANMF", b"1"),
+        (b"ANMF", b"2"),
+        (b"EXIF", hostile.exif(5)[6:]),
     )
     info = probe(data + b"tail")
     assert (info.frames, info.icc, info.orientation, info.trailing_bytes) == (2, True, 5, 4)
@@ -296,7 +306,9 @@ def test_avif_trailing_bytes_and_boxes_that_hold_metadata():
 
 
 def test_avif_sequences_count_the_samples_of_the_longest_track():
-    moov = hostile.box(b"moov", hostile.box(b"mvhd", b"") + hostile.track(64, 32, 5) + hostile.track(64, 32, 9))
+    moov = hostile.box(
+        b"moov", hostile.box(b"mvhd", b"") + hostile.track(64, 32, 5) + hostile.track(64, 32, 9)
+    )
     data = hostile.box(b"ftyp", b"avis\0\0\0\0") + moov + hostile.box(b"mdat", b"x")
     info = probe(data)
     assert (info.width, info.height, info.frames) == (64, 32, 9)

@@ -113,7 +113,7 @@ def _scaled(size: Size, scale: float) -> Size:
 def _point(value: object) -> tuple[float, float]:
     given = value
     parts = cast("tuple[object, ...]", value) if isinstance(value, (tuple, list)) else ()
-    fractions = [float(part) for part in parts if _is_fraction(part)]
+    fractions = [float(part) + 0.0 for part in parts if _is_fraction(part)]
     if len(parts) != 2 or len(fractions) != 2:  # noqa: PLR2004
         raise ConfigurationError("focal", given, "as two fractions (x, y) from 0 to 1")
     return fractions[0], fractions[1]
