@@ -106,7 +106,7 @@ print(json.dumps(answers))
 
 
 def refusals(package: Path, absent: set[str]) -> dict[str, str]:
-    """Return public module to error for all that lack something without `absent`; `testing` needs its tools."""
+    """Return public module to error where `absent` is needed; `testing` may need its tools."""
     public = public_modules(modules(package))
     names = [module.name for module in public if module.parts[:1] != ("testing",)]
     source = IMPORTING.replace("NAMES", repr(names))

@@ -22,7 +22,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 
 def loaded(name, *touched, path=SCALEKIT.parent):
-    """Return what importing `name` and touching its sync names (or `touched`) loads in a fresh interpreter."""
+    """Return what importing `name` and touching its sync names (or `touched`) loads."""
     command = [sys.executable, "-I", "-c", LOADED, name, str(path), *touched]
     return set(json.loads(subprocess.run(command, capture_output=True, check=True).stdout))
 
