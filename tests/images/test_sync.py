@@ -134,8 +134,10 @@ ENCODERS = [Jpeg, Webp, *([Avif] if "avif" in features.modules else [])]
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("quality", [10, 40, 85])
+@pytest.mark.parametrize("quality", [10, 40, 60])
 def test_never_larger_than_the_input_when_nothing_had_to_change(encoder, quality):
+    if encoder is Avif:
+        quality += 30  # at 10 the file is nearly all header already
     data = pictures.encoded(pictures.noise(384, 256), encoder.format.upper(), quality=quality)
     image = ImageCompressor(ImageRecipe().fit(500, 500).encode(encoder(95))).compress(data)
     assert image.output_bytes <= image.input_bytes
@@ -150,7 +152,7 @@ def test_never_larger_than_the_input_when_nothing_had_to_change(encoder, quality
 def test_a_picture_too_tiny_to_shrink_says_so():
     spy = SpyBackend(length=lambda encoding: 500 + encoding.quality)
     image = ImageCompressor(ImageRecipe().encode(Jpeg()), backend=spy).compress(hostile.jpeg(8, 8))
-    assert (image.output_bytes, image.report.reached, image.report.encoding.quality) == (501, False, 1)
+    assert (image.output_bytes, image.report.reached, image.report.encoding.quality) == (580, False, 80)
 
 
 @pytest.mark.parametrize("encoding", [Png(), Webp(lossless=True)])

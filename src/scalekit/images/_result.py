@@ -22,11 +22,11 @@ class Report:
     plan: Plan
     """What was decided from the header; `plan.source` is the input's `ImageInfo`."""
     encoding: Encoding
-    """What it was encoded with; the quality may be lower than the recipe's, so as not to grow."""
+    """What it was encoded with; the quality may be lower than the recipe's, so as not to grow beyond the input."""
     encodes: int
     """How often it was encoded until it was small enough."""
     reached: bool
-    """Whether it is as small as it had to be; False for pictures too tiny to shrink any further."""
+    """Whether it is as small as it had to be; False for a few hundred bytes that are all header."""
     backend: str
     """The backend and its codecs, with versions: same input, recipe and this give the same bytes."""
 

@@ -25,26 +25,19 @@ class Found(NamedTuple):
 def no_larger(encode: Callable[[Encoding], bytes], encoding: Jpeg | Webp | Avif, *, ceiling: int) -> Found:
     """Encode, and if that takes more than `ceiling` bytes, at the best lower quality that does not.
 
-    Bisection, at most 8 encodes. When even quality 1 is too large (pictures of some hundred bytes),
-    the smallest found.
+    Bisection, at most 8 encodes. Where even quality 1 takes more (pictures of some hundred bytes, which
+    are all header), the one at full quality: spoiling the picture would gain nothing.
     """
     first = Found(encode(encoding), encoding)
     if len(first.data) <= ceiling:
         return first
-    tried = [first._replace(reached=False)]
-    low, high, fits = 0, encoding.quality, False
-    while high - low > (_CLOSE if fits else 1):
+    best, encodes = first._replace(reached=False), 1
+    low, high = 0, encoding.quality
+    while high - low > (_CLOSE if best.reached else 1):
         lower = replace(encoding, quality=(low + high) // 2)
-        data = encode(lower)
-        reached = len(data) <= ceiling
-        tried.append(Found(data, lower, reached=reached))
-        if reached:
-            low, fits = lower.quality, True
+        data, encodes = encode(lower), encodes + 1
+        if len(data) <= ceiling:
+            low, best = lower.quality, Found(data, lower)
         else:
             high = lower.quality
-    best = (
-        max((found for found in tried if found.reached), key=lambda found: len(found.data))
-        if fits
-        else min(tried, key=lambda found: len(found.data))
-    )
-    return best._replace(encodes=len(tried))
+    return best._replace(encodes=encodes)
