@@ -24,6 +24,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any, Self
+
     from scalekit.ratelimit import Decision
 
 __all__ = [
@@ -55,6 +57,18 @@ def _shown(value: object) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
+class _StandIn:
+    """What is left of a value that cannot be pickled: its looks."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
 class ScalekitError(Exception):
     """Base of the family: `except ScalekitError` catches whatever scalekit raises on purpose."""
 
@@ -75,6 +89,17 @@ class ConfigurationError(ScalekitError, ValueError):
     def __str__(self) -> str:
         return f"expected {self.parameter} {self.expected}; got {_shown(self.value)}"
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, object, str], dict[str, Any]]:
+        """Pickle a stand-in of the same looks for a value (a client, a lambda) that cannot be pickled."""
+        import pickle  # noqa: PLC0415  # costs import time that only an error on its way should pay
+
+        value = self.value
+        try:
+            pickle.dumps(value)
+        except Exception:  # noqa: BLE001  # the value's own methods run here
+            value = _StandIn(_shown(value))
+        return type(self), (self.parameter, value, self.expected), {**vars(self), "value": value}
+
 
 class MissingExtra(ScalekitError, ImportError):
     """An optional dependency is not installed; the message is the line that installs it."""
@@ -93,7 +118,8 @@ class BackendError(ScalekitError):
     """A backend (server, database, worker) failed; `__cause__` is the driver's own error."""
 
     def __init__(self, backend: str, operation: str, detail: str) -> None:
-        super().__init__(backend, operation, detail)
+        # Past OSError, a base of BackendTimeout, which would take them for errno, strerror and filename.
+        Exception.__init__(self, backend, operation, detail)
         self.backend = backend
         self.operation = operation
         self.detail = detail
@@ -149,7 +175,7 @@ class OffsetTooDeep(ScalekitError, ValueError):
         self.max_offset = max_offset
 
     def __str__(self) -> str:
-        return f"expected offset <= {self.max_offset}; got {self.offset}: page with a cursor instead"
+        return f"expected offset <= {self.max_offset}; got {_shown(self.offset)}: page with a cursor instead"
 
 
 class ImageRejected(ScalekitError, ValueError):
