@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import time
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -16,13 +15,13 @@ from scalekit.errors import RateLimitExceeded
 from scalekit.events import guarded
 from scalekit.ratelimit._decision import Decision
 from scalekit.ratelimit._events import RateLimitEvent
+from scalekit.ratelimit._fitting import async_fitting_function, async_fitting_store, fitting_callables
 from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
 from scalekit.ratelimit._limit import MICROSECONDS
 from scalekit.ratelimit._plans import Plans, exemption
 from scalekit.ratelimit._quota import Verdict, checked_cost
 from scalekit.ratelimit._waiting import patience, pause
 from scalekit.ratelimit.memory import MemoryRateLimitStore
-from scalekit.ratelimit.protocols import NonblockingRateLimitStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from scalekit.ratelimit._limit import Limit
     from scalekit.ratelimit._plans import Exempt, Plan
     from scalekit.ratelimit._quota import Quota
-    from scalekit.ratelimit.protocols import AsyncRateLimitStore
+    from scalekit.ratelimit.protocols import AsyncRateLimitStore, NonblockingRateLimitStore
 
 _ONE = 1  # the usual cost: identical to it, hence checked
 P = ParamSpec("P")
@@ -70,11 +69,10 @@ class AsyncRateLimiter:
     ) -> None:
         self._plans = Plans(limits)
         self._fixed = self._plans.fixed
-        self._store = MemoryRateLimitStore() if store is None else store
-        if not isinstance(self._store, NonblockingRateLimitStore) and not inspect.iscoroutinefunction(
-            self._store.hit
-        ):
-            raise TypeError(f"{type(store).__name__} would block the event loop: give its async twin")
+        self._store = async_fitting_store(MemoryRateLimitStore() if store is None else store)
+        fitting_callables(clock=clock, wall_clock=wall_clock, sleep=sleep)
+        if on_event is not None:
+            fitting_callables(on_event=on_event)
         self._name = name
         self._prefix = prefix_of(name)
         self._exempt = exemption(exempt)
@@ -129,27 +127,17 @@ class AsyncRateLimiter:
         cost = checked_cost(cost)
         stored = unusual_key(self._prefix, key)
         quota = self._plans.quota(key)
-        pending = self._store.refund(stored, quota, cost, round(self._clock() * MICROSECONDS))
-        if pending is not None:
-            await pending
+        await self._store.refund(stored, quota, cost, round(self._clock() * MICROSECONDS))
         if self._emit is not None:
             self._emit(RateLimitEvent("refund", limiter=self._name, key=key, cost=cost))
 
     async def reset(self, key: str) -> None:
         """Forget all that `key` consumed: every limit is free again."""
-        pending = self._store.reset(unusual_key(self._prefix, key))
-        if pending is not None:
-            await pending
+        await self._store.reset(unusual_key(self._prefix, key))
         if self._emit is not None:
             self._emit(RateLimitEvent("reset", limiter=self._name, key=key))
 
-    async def acquire(
-        self,
-        key: str,
-        *,
-        cost: int = 1,
-        timeout: Duration | None = None,  # noqa: ASYNC109  # the contract's word; nothing is cancelled
-    ) -> Decision:
+    async def acquire(self, key: str, *, cost: int = 1, timeout: Duration | None = None) -> Decision:  # noqa: ASYNC109
         """Wait until `cost` units of `key` are admitted, and consume them.
 
         Raises `RateLimitExceeded` as soon as it is clear that it will not be within `timeout` (default:
@@ -175,16 +163,17 @@ class AsyncRateLimiter:
 
     def limited(
         self, *, key: str | Callable[..., str], cost: int = 1
-    ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Coroutine[Any, Any, R]]]:
+    ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
         """Decorate an async function so that each call is a hit, and `RateLimitExceeded` if it is denied.
 
         `key` is text, or a callable that gets the call's arguments and returns the key.
         """
         checked_cost(cost)
+        if not isinstance(key, str):
+            fitting_callables(key=key)
 
-        def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-            if not inspect.iscoroutinefunction(function):
-                raise TypeError(f"{function.__qualname__} is not async: use RateLimiter.limited")
+        def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+            async_fitting_function(function)
 
             @functools.wraps(function)
             async def limited(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import time
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -11,6 +10,7 @@ from scalekit.errors import RateLimitExceeded
 from scalekit.events import guarded
 from scalekit.ratelimit._decision import Decision
 from scalekit.ratelimit._events import RateLimitEvent
+from scalekit.ratelimit._fitting import fitting_callables, fitting_function, fitting_store
 from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
 from scalekit.ratelimit._limit import MICROSECONDS
 from scalekit.ratelimit._plans import Plans, exemption
@@ -64,9 +64,10 @@ class RateLimiter:
     ) -> None:
         self._plans = Plans(limits)
         self._fixed = self._plans.fixed
-        self._store = MemoryRateLimitStore() if store is None else store
-        if inspect.iscoroutinefunction(self._store.hit):
-            raise TypeError(f"{type(store).__name__} is an async store: use AsyncRateLimiter")
+        self._store = fitting_store(MemoryRateLimitStore() if store is None else store)
+        fitting_callables(clock=clock, wall_clock=wall_clock, sleep=sleep)
+        if on_event is not None:
+            fitting_callables(on_event=on_event)
         self._name = name
         self._prefix = prefix_of(name)
         self._exempt = exemption(exempt)
@@ -158,10 +159,11 @@ class RateLimiter:
         `key` is text, or a callable that gets the call's arguments and returns the key.
         """
         checked_cost(cost)
+        if not isinstance(key, str):
+            fitting_callables(key=key)
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            if inspect.iscoroutinefunction(function):
-                raise TypeError(f"{function.__qualname__} is async: use AsyncRateLimiter.limited")
+            fitting_function(function)
 
             @functools.wraps(function)
             def limited(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -5,7 +5,7 @@ included; two different keys never share a count), then what they need of:
 
 `quota`   the limits that hold for the key now, and the name of the algorithm that applies them. A
           store that does not know `quota.algorithm` raises `ConfigurationError`. Quotas of one key may
-          change between calls: what was consumed stays.
+          change between calls: what was consumed stays, at least as far back as both of them reach.
 `cost`    units, an integer >= 1, already checked. It may be above a limit.
 `now`     the caller's clock in integer microseconds, from an arbitrary origin. A store inside the
           process goes by it. A store that processes share must ignore it and read one clock for
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRateLimitStore", "NonblockingRateLimitStore", "RateLimitStore"]
 
 
+@runtime_checkable
 class RateLimitStore(Protocol):
     """A store for `RateLimiter`. Its methods may block, and may be called from any thread."""
 

@@ -1,0 +1,93 @@
+"""How the suite of rate limit stores speaks to a store, sync or async, and lets time pass for it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from scalekit.ratelimit._limit import MICROSECONDS, Limit
+from scalekit.ratelimit._quota import Quota, Verdict
+from scalekit.testing._driver import Driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+START = 1_000_000_000_000  # microseconds
+_WORKERS = 8
+_fresh = count()
+
+
+class RateLimitStoreCalls:
+    """The store under test, the clock it is told, and each method of it as a plain call."""
+
+    slack: ClassVar[int] = 0
+    window: ClassVar[int] = 1_000_000
+
+    _driver: Driver
+    _store: Any
+    _now: int = START
+
+    @pytest.fixture
+    def store(self) -> Any:
+        """Return the store under test; override it."""
+        raise NotImplementedError("a RateLimitStoreSuite needs a fixture named store")
+
+    @pytest.fixture(autouse=True)
+    def _running(self, store: Any) -> Iterator[None]:
+        with Driver() as self._driver:
+            self._store = store
+            yield
+
+    def advance(self, microseconds: int) -> None:
+        """Let time pass for the store. Where it is a server's time: wait, and then call this, too."""
+        self._now += microseconds
+
+    def _key(self) -> str:
+        return f"suite:{next(_fresh)}"
+
+    def _hit(self, key: str, quota: Quota, cost: int = 1) -> Verdict:
+        verdict: Verdict = self._driver(self._store.hit, key, quota, cost, self._now)
+        return verdict
+
+    def _peek(self, key: str, quota: Quota, cost: int = 1) -> Verdict:
+        verdict: Verdict = self._driver(self._store.peek, key, quota, cost, self._now)
+        return verdict
+
+    def _refund(self, key: str, quota: Quota, cost: int = 1) -> None:
+        self._driver(self._store.refund, key, quota, cost, self._now)
+
+    def _together(self, calls: int, method: str, *args: Any) -> list[Any]:
+        """Call a method of the store many times at once and return the answers."""
+        bound: Callable[..., Any] = getattr(self._store, method)
+
+        async def in_task() -> list[Any]:
+            return [await bound(*args) for _ in range(calls)]
+
+        def in_thread() -> list[Any]:
+            return [bound(*args) for _ in range(calls)]
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)  # a race of a few bytecodes needs thousands of switches to show
+        try:
+            worker = in_task if inspect.iscoroutinefunction(bound) else in_thread
+            answers = self._driver.concurrently([worker] * _WORKERS)
+        finally:
+            sys.setswitchinterval(interval)
+        return [answer for part in answers for answer in part]
+
+    def _near(self, actual: int, expected: int) -> bool:
+        return abs(actual - expected) <= self.slack
+
+
+def limit(units: int, microseconds: int) -> Limit:
+    """Return a limit whose window is given in microseconds."""
+    return Limit(units, microseconds / MICROSECONDS)
+
+
+def quota_of(units: int, microseconds: int) -> Quota:
+    """Return a quota of one limit."""
+    return Quota([limit(units, microseconds)])

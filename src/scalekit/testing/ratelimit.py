@@ -1,0 +1,255 @@
+# ruff: noqa: S101  # a suite of tests asserts
+"""The conformance suite of rate limit stores.
+
+    class TestMyStore(RateLimitStoreSuite):
+        @pytest.fixture
+        def store(self):
+            return MyStore()
+
+It runs sync and async stores alike and compares them with the pure rule that `MemoryRateLimitStore`
+uses. A store that goes by the caller's clock needs nothing more. One that goes by a server's clock
+says how far its time may be off (`slack`), how long a window of the timed tests is (`window`), and how
+to let time pass (`advance`).
+"""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scalekit.ratelimit._limit import Limit
+from scalekit.ratelimit._quota import NEVER, Quota, Verdict
+from scalekit.ratelimit._sliding_log import SlidingLog
+from scalekit.testing._ratelimit_calls import START, RateLimitStoreCalls, limit, quota_of
+
+__all__ = ["RateLimitStoreSuite"]
+
+_HOUR = 3_600_000_000
+_ODD_KEYS = ("", " ", "a", "A", "a ", "a:b", "a/b", "{a}", "a\0", "a\0b", "\n", "é", "e\u0301", "🔑", "%s", "*")
+_ODD_KEYS_TOO = ("\ud800", "x" * 280, "x" * 279)
+
+# All reach back equally far: how much more a store remembers than the quotas that it saw is its own affair.
+_QUOTAS = ("6/10s", "2/s; 6/10s", "1/s; 4/2s; 6/10s", "5/3s; 6/10s; 2/s")
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("hit"), st.integers(1, 6)),
+        st.tuples(st.just("peek"), st.integers(1, 6)),
+        st.tuples(st.just("refund"), st.integers(1, 6)),
+        st.tuples(st.just("advance"), st.sampled_from([1, 333_333, 500_000, 999_999, 1_000_000, 3_000_000])),
+        st.tuples(st.just("quota"), st.integers(0, len(_QUOTAS) - 1)),
+        st.tuples(st.just("reset"), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+class RateLimitStoreSuite(RateLimitStoreCalls):
+    """Subclass it with a `store` fixture; every test proves one clause of `RateLimitStore`.
+
+    `slack` is the number of microseconds by which the store's time may differ from what the tests let
+    pass: 0 (default) for a store that goes by `now`, which is then compared exactly. `window`, in
+    microseconds, is the length of the windows that timed tests let pass.
+    """
+
+    # -- admission --------------------------------------------------------------------------------
+
+    def test_admits_exactly_the_limit(self) -> None:
+        """Of any number of hits, the first `limit` are admitted, and each says what is left."""
+        key, quota = self._key(), quota_of(5, _HOUR)
+        verdicts = [self._hit(key, quota) for _ in range(8)]
+        assert [verdict.allowed for verdict in verdicts] == [True] * 5 + [False] * 3
+        assert [verdict.remaining for verdict in verdicts] == [(n,) for n in (4, 3, 2, 1, 0, 0, 0, 0)]
+        assert all(verdict.retry == (0,) for verdict in verdicts[:5])
+        assert all(self._near(verdict.retry[0], _HOUR) for verdict in verdicts[5:])
+        assert all(self._near(verdict.reset[0], _HOUR) for verdict in verdicts)
+
+    def test_a_denial_consumes_nothing_from_any_limit(self) -> None:
+        """All or none, whichever limit it is that denies, and however often."""
+        for first, second in ((2, 7), (7, 2)):
+            key, quota = self._key(), Quota([limit(first, _HOUR), limit(second, 2 * _HOUR)])
+            admitted = [self._hit(key, quota).allowed for _ in range(6)]
+            assert admitted == [True] * 2 + [False] * 4
+            assert self._peek(key, quota).remaining == (first - 2, second - 2)
+
+    def test_a_cost_is_consumed_whole_or_not_at_all(self) -> None:
+        """A cost that does not fit is denied even though some units are left."""
+        key, quota = self._key(), quota_of(10, _HOUR)
+        assert self._hit(key, quota, 7).remaining == (3,)
+        assert not self._hit(key, quota, 4).allowed
+        assert self._hit(key, quota, 3).remaining == (0,)
+
+    def test_a_cost_above_a_limit_is_denied_for_ever(self) -> None:
+        """It consumes nothing and says that no wait helps; the other limits speak for themselves."""
+        key, quota = self._key(), Quota([limit(3, _HOUR), limit(9, 2 * _HOUR)])
+        verdict = self._hit(key, quota, 4)
+        assert not verdict.allowed
+        assert verdict.retry == (NEVER, 0)
+        assert verdict.remaining == (3, 9)
+        assert self._hit(key, quota, 3).remaining == (0, 6)
+
+    def test_peek_foretells_and_consumes_nothing(self) -> None:
+        """As often as one peeks, the answer is what a hit would get, before consumption."""
+        key, quota = self._key(), quota_of(3, _HOUR)
+        assert self._peek(key, quota).reset == (0,)
+        for left in (3, 2, 1):
+            assert [self._peek(key, quota).remaining for _ in range(3)] == [(left,)] * 3
+            assert self._peek(key, quota, left).allowed
+            assert not self._peek(key, quota, left + 1).allowed
+            self._hit(key, quota)
+        assert not self._peek(key, quota).allowed
+
+    def test_keys_do_not_share_counts(self) -> None:
+        """Whatever a key is made of, it is another one than all others."""
+        prefix, quota = self._key(), quota_of(2, _HOUR)
+        for odd in _ODD_KEYS + _ODD_KEYS_TOO:
+            assert self._hit(prefix + odd, quota).remaining == (1,), f"{odd!r} was hit before"
+        for odd in _ODD_KEYS + _ODD_KEYS_TOO:
+            assert self._hit(prefix + odd, quota).remaining == (0,), f"{odd!r} was lost"
+
+    # -- giving back ------------------------------------------------------------------------------
+
+    def test_a_refund_undoes_the_last_hit_under_every_limit(self) -> None:
+        """After it all is as before."""
+        key, quota = self._key(), Quota([limit(3, _HOUR), limit(5, 2 * _HOUR)])
+        self._hit(key, quota, 1)
+        before = self._peek(key, quota)
+        self._hit(key, quota, 2)
+        self._refund(key, quota, 2)
+        after = self._peek(key, quota)
+        assert (after.allowed, after.remaining) == (before.allowed, before.remaining) == (True, (2, 4))
+
+    def test_a_refund_banks_nothing(self) -> None:
+        """Neither on a key that consumed nothing nor beyond what it consumed is more free than the limit."""
+        key, quota = self._key(), quota_of(3, _HOUR)
+        self._refund(key, quota, 5)
+        assert self._peek(key, quota).remaining == (3,)
+        self._hit(key, quota, 2)
+        self._refund(key, quota, 1_000)
+        assert [self._hit(key, quota).allowed for _ in range(5)] == [True] * 3 + [False] * 2
+
+    def test_reset_forgets_one_key(self) -> None:
+        """A reset key starts anew; the others stay; an unknown one may be reset."""
+        key, other, quota = self._key(), self._key(), quota_of(2, _HOUR)
+        self._hit(key, quota, 2)
+        self._hit(other, quota, 2)
+        self._driver(self._store.reset, key)
+        self._driver(self._store.reset, self._key())
+        assert self._hit(key, quota).remaining == (1,)
+        assert not self._hit(other, quota).allowed
+
+    # -- time -------------------------------------------------------------------------------------
+
+    def test_retry_is_the_first_moment_of_admission(self) -> None:
+        """Just before it a hit is denied, at it admitted; denials in between do not put it off."""
+        key, quota = self._key(), quota_of(2, self.window)
+        self._hit(key, quota)
+        self.advance(self.window // 4)
+        self._hit(key, quota)
+        wait = self._hit(key, quota).retry[0]
+        assert self._near(wait, self.window - self.window // 4)
+        if not self.slack:
+            self.advance(wait - 1)
+            assert self._hit(key, quota).retry == (1,)
+            wait = 1
+        self.advance(wait)
+        assert self._hit(key, quota).allowed
+        assert not self._hit(key, quota).allowed
+
+    def test_the_window_slides(self) -> None:
+        """Units return one by one, each a window after it was consumed, not all at a boundary."""
+        key, quota = self._key(), quota_of(4, self.window)
+        self._hit(key, quota, 1)
+        self.advance(self.window // 2)
+        self._hit(key, quota, 3)
+        self.advance(self.window // 2 + self.slack)
+        assert self._peek(key, quota).remaining == (1,)
+        assert not self._hit(key, quota, 2).allowed
+        self.advance(self.window // 2)
+        assert self._peek(key, quota).remaining == (4,)
+
+    def test_what_is_expired_is_forgotten(self) -> None:
+        """After the longest window nothing is left of a key."""
+        key, quota = self._key(), Quota([limit(1, self.window // 2), limit(2, self.window)])
+        assert self._hit(key, quota).allowed
+        self.advance(self.window + self.slack)
+        verdict = self._peek(key, quota)
+        assert verdict == Verdict(True, (0, 0), (1, 2), (0, 0))
+
+    def test_time_never_runs_backwards(self) -> None:
+        """A clock that jumps back admits nothing that it would not have admitted before the jump."""
+        key, quota = self._key(), quota_of(2, self.window)
+        self._hit(key, quota, 2)
+        for jump in (-1, -self.window, -START):
+            self._now = START + jump
+            assert not self._hit(key, quota).allowed
+        self._now = START
+        assert not self._hit(key, quota).allowed
+
+    def test_a_change_of_quota_keeps_what_was_consumed(self) -> None:
+        """Neither a larger nor a smaller plan starts anew."""
+        key = self._key()
+        small, large = quota_of(3, _HOUR), Quota([limit(5, _HOUR), limit(50, 2 * _HOUR)])
+        self._hit(key, small, 3)
+        assert self._hit(key, large, 2).remaining == (0, 45)
+        assert self._peek(key, small).remaining == (0,)
+        assert not self._hit(key, large).allowed
+
+    # -- at the same time -------------------------------------------------------------------------
+
+    def test_concurrent_hits_admit_exactly_the_limit(self) -> None:
+        """Eight at once, several limits: not one more than the smallest, and none lost from the others."""
+        key, quota = self._key(), Quota([limit(100, _HOUR), limit(300, 2 * _HOUR)])
+        verdicts = self._together(60, "hit", key, quota, 1, self._now)
+        admitted = [verdict for verdict in verdicts if verdict.allowed]
+        assert len(admitted) == 100  # noqa: PLR2004
+        assert {verdict.remaining for verdict in admitted} == {(n, n + 200) for n in range(100)}
+        assert self._peek(key, quota).remaining == (0, 200)
+
+    def test_concurrent_refunds_lose_nothing(self) -> None:
+        """As many refunds as hits leave everything free."""
+        key, quota = self._key(), quota_of(1_000, _HOUR)
+        self._hit(key, quota, 800)
+        self._together(100, "refund", key, quota, 1, self._now)
+        assert self._peek(key, quota).remaining == (1_000,)
+
+    # -- against the rule -------------------------------------------------------------------------
+
+    def test_any_history_agrees_with_the_rule(self) -> None:
+        """Whatever happens to a key, each answer is that of the exact sliding window log.
+
+        A store with slack is compared in windows of hours, where the time that a test takes is nothing.
+        """
+        scale = _HOUR if self.slack else 1
+        quotas = [
+            Quota(limit(one.limit, one.microseconds * scale) for one in Limit.parse_many(text))
+            for text in _QUOTAS
+        ]
+
+        # Within the test and not around it: hypothesis refuses a method that several classes inherit.
+        @settings(deadline=None)
+        @given(steps=_STEPS)
+        def agrees(steps: list[tuple[str, int]]) -> None:
+            key, quota, rule = self._key(), quotas[0], SlidingLog(quotas[0])
+            for step, value in steps:
+                if step == "quota":
+                    quota = quotas[value]
+                elif step == "advance":
+                    if not self.slack:
+                        self.advance(value)
+                elif step == "refund":
+                    self._refund(key, quota, value)
+                    rule.refund(value)
+                elif step == "reset":
+                    self._driver(self._store.reset, key)
+                    rule.clear()
+                else:
+                    ask = self._hit if step == "hit" else self._peek
+                    self._agree(ask(key, quota, value), getattr(rule, step)(quota, value, self._now))
+
+        agrees()
+
+    def _agree(self, actual: Verdict, expected: Verdict) -> None:
+        if self.slack:
+            assert (actual.allowed, actual.remaining) == (expected.allowed, expected.remaining)
+        else:
+            assert actual == expected

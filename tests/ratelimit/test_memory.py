@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from scalekit.errors import ConfigurationError
+from scalekit.ratelimit import Limit, MemoryRateLimitStore, Quota
+
+SECOND = 1_000_000
+START = 10**12
+
+
+def quota(text):
+    return Quota(Limit.parse_many(text))
+
+
+@pytest.mark.parametrize("max_keys", [1, 16, 1000, 5000])
+def test_a_flood_neither_resets_a_blocked_key_nor_grows(max_keys):
+    store, limit = MemoryRateLimitStore(max_keys=max_keys), quota("5/15m")
+    for _ in range(5):
+        assert store.hit("victim", limit, 1, START).allowed
+    for i in range(100_000):
+        store.hit(f"flood:{i}", limit, 1, START + i)
+        if i % 4999 == 0:
+            assert len(store) <= max_keys
+            assert not store.hit("victim", limit, 1, START + i).allowed
+    assert not store.hit("victim", limit, 1, START + 899 * SECOND).allowed
+    assert store.hit("victim", limit, 5, START + 900 * SECOND).allowed
+
+
+def test_of_the_others_the_one_that_used_least_makes_room():
+    store, limit = MemoryRateLimitStore(max_keys=3), quota("5/15m")
+    for key, cost in (("a", 3), ("b", 1), ("c", 2)):
+        store.hit(key, limit, cost, START)
+    store.hit("d", limit, 4, START)
+    assert [store.peek(key, limit, 1, START).remaining for key in "abcd"] == [(2,), (5,), (3,), (1,)]
+
+
+def test_when_all_are_blocked_the_newcomer_waits_for_the_first_to_be_free():
+    store, limit = MemoryRateLimitStore(max_keys=2), quota("1/10s; 100/h")
+    store.hit("a", limit, 1, START)
+    store.hit("b", limit, 1, START + SECOND)
+    verdict = store.hit("c", limit, 1, START + 2 * SECOND)
+    assert not verdict.allowed
+    assert verdict.retry == verdict.reset == (8 * SECOND, 8 * SECOND)
+    assert verdict.remaining == (0, 0)
+    assert len(store) == 2
+    assert store.hit("c", limit, 1, START + 10 * SECOND).allowed
+    assert not store.hit("b", limit, 1, START + 10 * SECOND).allowed
+
+
+def test_expired_keys_make_room_before_others_are_forgotten():
+    store, limit = MemoryRateLimitStore(max_keys=4), quota("5/10s")
+    for i in range(4):
+        store.hit(f"old:{i}", limit, 1, START)
+    for i in range(4):
+        assert store.hit(f"new:{i}", limit, 1, START + 10 * SECOND).allowed
+    assert [store.peek(f"new:{i}", limit, 1, START + 10 * SECOND).remaining for i in range(4)] == [(4,)] * 4
+
+
+def test_the_dead_do_not_outgrow_the_living():
+    store, limit = MemoryRateLimitStore(), quota("5/s")
+    for i in range(20_000):
+        store.hit(f"k:{i}", limit, 1, START + i * 10_000)  # a hundred of them count at any moment
+    assert len(store) < 100 * 64 / 10  # over 64 shards, each of which is swept as it is used
+
+
+def test_denials_peeks_refunds_and_resets_hold_no_memory():
+    store, limit = MemoryRateLimitStore(), quota("5/s")
+    assert not store.hit("a", limit, 6, START).allowed
+    store.peek("b", limit, 1, START)
+    store.refund("c", limit, 1, START)
+    store.reset("d")
+    assert len(store) == 0
+
+
+def test_reset_and_hit_in_turn_keep_one_entry():
+    store, limit = MemoryRateLimitStore(max_keys=8), quota("5/s")
+    for _ in range(100):
+        store.hit("a", limit, 5, START)
+        store.reset("a")
+    assert len(store) == 1
+    assert store.peek("a", limit, 1, START).remaining == (5,)
+
+
+def test_threads_over_many_keys_with_eviction_stay_within_the_bound():
+    store, limit = MemoryRateLimitStore(max_keys=50), quota("3/h")
+    barrier = threading.Barrier(8)
+    failures = []
+
+    def work(n):
+        barrier.wait()
+        try:
+            for i in range(2_000):
+                store.hit(f"{n}:{i}", limit, 1, START + i)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert len(store) <= 50
+
+
+@pytest.mark.parametrize("max_keys", [0, -1, True, 1.5, float("nan"), "9", None])
+def test_bad_bounds_are_refused(max_keys):
+    with pytest.raises(ConfigurationError, match=r"expected max_keys .*; got "):
+        MemoryRateLimitStore(max_keys=max_keys)
+
+
+@pytest.mark.parametrize("max_keys", [1, 2047, 2048, 1_000_000])
+def test_shards_never_hold_more_than_the_bound(max_keys):
+    store = MemoryRateLimitStore(max_keys=max_keys)
+    assert 0.9 * max_keys <= sum(shard._bound for shard in store._shards) <= max_keys
