@@ -356,6 +356,8 @@ def test_a_load_beyond_the_processors_is_refused():
 def test_a_load_beyond_a_fixed_size_is_refused():
     text = refusal(SERVER, {"web": Role(size=4)}, load=Load(rate=500, hold="10ms"))
     assert text == "web is fixed at size=4, but its load needs 7: 500/s × 10 ms = 5 in use per process"
+    plan = plan_pools(SERVER, {"web": Role(size=7)}, load=Load(rate=500, hold="10ms"))
+    assert plan["web"].bound == "fixed"
 
 
 def test_an_absurd_load_is_refused_at_once():

@@ -1,0 +1,1 @@
+"""The steps of the quickstart, one file each, to be copied from."""

@@ -1,0 +1,29 @@
+"""A client that asks too often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from _quickstart.step import seconds
+from scalekit.ratelimit import RateLimiter
+
+if TYPE_CHECKING:
+    from _quickstart.step import Step
+    from scalekit.ratelimit import Decision
+
+
+def limits(step: Step) -> None:
+    limiter = RateLimiter("100/15m")
+    decisions: list[Decision] = []
+    spent = seconds(lambda: decisions.extend(limiter.hit("ip:203.0.113.7") for _ in range(130))) / 130
+
+    admitted = [decision.allowed for decision in decisions]
+    step.show("130 hits on 100/15m", f"{sum(admitted)}", "admitted", admitted=sum(admitted))
+    step.show("one decision", f"{spent * 1e6:.2f} us", decision_us=spent * 1e6)
+    headers = decisions[-1].headers()
+    for name, value in headers.items():
+        step.show("the last one's headers" if name == next(iter(headers)) else "", "", f"{name}: {value}")
+        step.figures[name] = value
+    step.check("exactly the first 100 are admitted", holds=admitted == [True] * 100 + [False] * 30)
+    step.check("a denial says when to come back", holds=0 < decisions[-1].retry_after <= 15 * 60)
+    step.check("another client is served", holds=limiter.hit("ip:203.0.113.8"))
