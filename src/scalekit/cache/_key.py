@@ -123,13 +123,22 @@ def _container_text(value: Any, cls: Any, name: str, *, typed: bool) -> str:
         return f"{{{','.join(sorted([f'{inner(key)}:{inner(item)}' for key, item in value.items()]))}}}"
     if cls is set or cls is frozenset:
         return f"{cls.__name__}{{{','.join(sorted([inner(item) for item in value]))}}}"
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        return f"<{_class_text(cls)}({','.join([inner(item) for item in value])})>"
-    parameters = getattr(cls, "__dataclass_params__", None)
-    if parameters is not None and parameters.frozen:
-        fields = [f"{field}={inner(getattr(value, field))}" for field in cls.__dataclass_fields__]
-        return f"<{_class_text(cls)}({','.join(fields)})>"
+    fields = _fields(value)
+    if fields is not None:
+        texts = [f"{field}={inner(getattr(value, field))}" for field in fields]
+        return f"<{_class_text(cls)}({','.join(texts)})>"
     return _library_text(value, cls, name)
+
+
+def _fields(value: object) -> tuple[str, ...] | None:
+    """Return the field names of a named tuple or a frozen dataclass: values by their own declaration."""
+    cls = classes((value,))[0]
+    if tuple in cls.__mro__ and hasattr(cls, "_fields"):
+        return tuple(getattr(cls, "_fields", ()))
+    parameters = getattr(cls, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
+        return None
+    return tuple(getattr(cls, "__dataclass_fields__", {}))
 
 
 def _library_text(value: Any, cls: Any, name: str) -> str:
