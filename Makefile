@@ -15,6 +15,8 @@ OTHER_PYTHONS ?= 3.12 3.13 3.14 3.15
 RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check
 COVERAGE ?= $(if $(ARGS),--no-cov,--cov)
+# Much of the suite waits for servers, so two processes are faster even where there are only two cores.
+WORKERS ?= $(if $(ARGS),0,auto)
 
 .PHONY: help quickstart test lint type docs bench lowest matrix build clean
 .DELETE_ON_ERROR:
@@ -26,7 +28,7 @@ quickstart: $(VENV)/.runtime ## run the example of the main job (ARGS= are its a
 	@$(RUN) examples/quickstart.py $(ARGS)
 
 test: $(VENV)/.test ## run the suite with its own servers (ARGS= select tests), coverage at least 95 %
-	@$(RUN) -m pytest $(COVERAGE) $(ARGS)
+	@$(RUN) -m pytest --numprocesses $(WORKERS) --maxprocesses 4 $(COVERAGE) $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, formatting, spelling, the time that imports take
 	@$(RUN) -m ruff check

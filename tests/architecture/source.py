@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,16 @@ class Import:
 
 
 def modules(package: Path) -> list[Module]:
-    """Read every module of the package in the folder `package`."""
+    """Read every module of the package in the folder `package`; scalekit itself only once."""
+    return _scalekit() if package == SCALEKIT else _read(package)
+
+
+@cache
+def _scalekit() -> list[Module]:
+    return _read(SCALEKIT)
+
+
+def _read(package: Path) -> list[Module]:
     found = []
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package).with_suffix("").parts
