@@ -134,3 +134,57 @@ def track(width: int, height: int, samples: int) -> bytes:
     tkhd = box(b"tkhd", b"\0" * 76 + struct.pack(">II", width << 16, height << 16))
     stsz = box(b"stsz", struct.pack(">III", 0, 0, samples))
     return box(b"trak", tkhd + box(b"mdia", box(b"minf", box(b"stbl", stsz))))
+
+
+def bits(*fields: tuple[int, int]) -> bytes:
+    """Bit fields (value, width), padded with zeros to whole bytes."""
+    text = "".join(f"{value:0{width}b}" for value, width in fields if width)
+    text += "0" * (-len(text) % 8)
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def sequence_header(width: int, height: int, *before: tuple[int, int]) -> bytes:
+    """An AV1 sequence header; by default that of a reduced still picture."""
+    fields = before or ((0, 3), (1, 1), (1, 1), (8, 5))
+    return bits(*fields, (15, 4), (15, 4), (width - 1, 16), (height - 1, 16))
+
+
+def unit(kind: int, body: bytes, *, sized: bool = True, extended: bool = False) -> bytes:
+    head = bytes((kind << 3 | extended << 2 | sized << 1,)) + b"\0" * extended
+    if not sized:
+        return head + body
+    size, length = b"", len(body)
+    while length > 127:
+        size, length = size + bytes((length & 127 | 128,)), length >> 7
+    return head + size + bytes((length,)) + body
+
+
+def avif_items(
+    width: int, height: int, *items: tuple[bytes, bytes], version: int = 0, method: int = 0, copies: int = 1
+) -> bytes:
+    """An AVIF of `width` x `height` whose items have these types and contents, each listed `copies` times."""
+    ids = ">I" if version == 2 else ">H"
+    entries = b"".join(
+        box(b"infe", b"\2\0\0\0" + struct.pack(">HH", number, 0) + kind + b"\0")
+        for number, (kind, _) in enumerate(items, 1)
+    )
+    iinf = box(b"iinf", b"\0\0\0\0" + struct.pack(">H", len(items)) + entries)
+
+    def meta(start: int) -> bytes:
+        places = b""
+        for number, (_, content) in enumerate(items, 1):
+            places += struct.pack(ids, number) + (struct.pack(">H", method) if version else b"")
+            piece = struct.pack(">II", start, len(content))
+            places += struct.pack(">HH", 0, copies) + piece * copies
+            start += len(content)
+        head = bytes((version, 0, 0, 0, 0x44, 0x00)) + struct.pack(ids, len(items))
+        iloc = box(b"iloc", head + places)
+        ispe = box(b"ipco", box(b"ispe", struct.pack(">III", 0, width, height)))
+        ipma = box(b"ipma", struct.pack(">IIHBB", 0, 1, 1, 1, 1))
+        pitm = box(b"pitm", struct.pack(">IH", 0, 1))
+        idat = box(b"idat", b"".join(content for _, content in items)) if method == 1 else b""
+        return box(b"meta", b"\0\0\0\0" + pitm + iinf + iloc + idat + box(b"iprp", ispe + ipma))
+
+    ftyp = box(b"ftyp", b"avif\0\0\0\0mif1")
+    start = 0 if method == 1 else len(ftyp) + len(meta(0)) + 8
+    return ftyp + meta(start) + box(b"mdat", b"".join(content for _, content in items))

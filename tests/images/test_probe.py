@@ -23,6 +23,7 @@ STARTS = [
     hostile.riff(hostile.vp8x(8, 8), hostile.vp8(8, 8)),
     hostile.gif(8, 8),
     hostile.avif(8, 8),
+    hostile.avif_items(8, 8, (b"av01", hostile.unit(1, hostile.sequence_header(8, 8))), (b"Exif", b"abc")),
 ]
 
 
@@ -297,6 +298,14 @@ def test_heif_is_not_avif():
     assert probe(hostile.avif(6, 4, brand=b"avis")).format == "avif"
 
 
+def test_properties_that_are_not_there_are_passed_over():
+    data = hostile.avif(6, 4)
+    missing = bytearray(data)
+    missing[data.index(b"mdat") - 5] = 99  # the property that the primary item is associated with
+    assert probe(bytes(missing)).width == 0
+    assert probe(data.replace(b"ipco", b"skip")).width == 0
+
+
 def test_avif_trailing_bytes_and_boxes_that_hold_metadata():
     assert probe(hostile.avif(6, 4, tail=b"PK\3\4 a whole archive")).trailing_bytes == 20
     assert probe(hostile.avif(6, 4, tail=hostile.box(b"uuid", b"x" * 100))).metadata_bytes == 108
@@ -312,6 +321,7 @@ def test_avif_sequences_count_the_samples_of_the_longest_track():
     data = hostile.box(b"ftyp", b"avis\0\0\0\0") + moov + hostile.box(b"mdat", b"x")
     info = probe(data)
     assert (info.width, info.height, info.frames) == (64, 32, 9)
+    assert probe(hostile.avif(6, 4).replace(b"ipma", b"skip")).width == 0
     empty = hostile.box(b"moov", hostile.box(b"trak", b""))
     assert probe(hostile.box(b"ftyp", b"avis\0\0\0\0") + empty).frames == 1
 

@@ -130,6 +130,7 @@ def similarity(one: Image.Image, other: Image.Image) -> float:
 # What comes out
 
 
+FUZZED = ["AVIF"] if "avif" in features.modules else []
 ENCODERS = [Jpeg, Webp, *([Avif] if "avif" in features.modules else [])]
 
 
@@ -177,6 +178,24 @@ def test_never_a_byte_of_the_upload_is_passed_through(payload, name):
         out = ImageCompressor(ImageRecipe().encode(encoding)).compress(where + payload).data
         assert b"<?php" not in out
         assert probe(out).trailing_bytes == 0
+
+
+@given(st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", *FUZZED]), st.data())
+def test_damaged_uploads_give_an_image_or_a_typed_error(name, data):
+    damaged = bytearray(cached_picture(name))
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        image = compressor_to_webp().compress(bytes(damaged))
+    except (ImageRejected, ImageBroken):
+        return
+    assert image.width <= 20
+    assert not probe(image.data).truncated
+
+
+@cache
+def compressor_to_webp():
+    return ImageCompressor(ImageRecipe().fit(20, 20))
 
 
 @cache

@@ -7,7 +7,7 @@ JPEG 75, WebP 78, AVIF 57 to 60.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeGuard
 
 from scalekit.errors import ConfigurationError
 from scalekit.images._check import flag, whole
@@ -45,11 +45,6 @@ class Jpeg:
         whole(self.quality, "quality", 1, 100)
         flag(self.progressive, "progressive")
 
-    @property
-    def lossy(self) -> bool:
-        """Whether a lower quality makes it smaller."""
-        return True
-
 
 @dataclass(frozen=True, slots=True)
 class Webp:
@@ -67,11 +62,6 @@ class Webp:
     def __post_init__(self) -> None:
         whole(self.quality, "quality", 1, 100)
         flag(self.lossless, "lossless")
-
-    @property
-    def lossy(self) -> bool:
-        """Whether a lower quality makes it smaller."""
-        return not self.lossless
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +85,6 @@ class Avif:
         whole(self.quality, "quality", 1, 100)
         whole(self.speed, "speed", 0, 10)
 
-    @property
-    def lossy(self) -> bool:
-        """Whether a lower quality makes it smaller."""
-        return True
-
 
 @dataclass(frozen=True, slots=True)
 class Png:
@@ -110,13 +95,9 @@ class Png:
     alpha: ClassVar[bool] = True
     max_side: ClassVar[int] = 2**31 - 1
 
-    @property
-    def lossy(self) -> bool:
-        """Whether a lower quality makes it smaller."""
-        return False
-
 
 Encoding: TypeAlias = "Jpeg | Webp | Avif | Png"
+Lossy: TypeAlias = "Jpeg | Webp | Avif"
 _ENCODINGS: dict[str, type[Encoding]] = {kind.format: kind for kind in (Jpeg, Webp, Avif, Png)}
 
 
@@ -125,6 +106,11 @@ def encoding(value: object) -> Encoding:
     if not isinstance(value, (Jpeg, Webp, Avif, Png)):
         raise ConfigurationError("encoding", value, "as Jpeg(...), Webp(...), Avif(...) or Png()")
     return value
+
+
+def is_lossy(value: Encoding) -> TypeGuard[Lossy]:
+    """Return whether a lower quality makes the file smaller."""
+    return isinstance(value, (Jpeg, Avif)) or (isinstance(value, Webp) and not value.lossless)
 
 
 def encoding_to_dict(value: Encoding) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from scalekit.images._boxes import boxes, children, inside, items
 from scalekit.images._bytes import big, steps
 from scalekit.images._info import ImageInfo
+from scalekit.images._probe_av1 import coded_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from scalekit.images._boxes import Box
 
 _AVIF = frozenset({b"avif", b"avis"})
 _TOP_LEVEL = frozenset(
@@ -46,40 +48,40 @@ _TURNS: dict[tuple[int, int | None], int] = {
 }
 
 
-class _Box(NamedTuple):
-    kind: bytes
-    body: int
-    end: int
-
-
 def probe_avif(data: bytes) -> ImageInfo:
-    """Walk the boxes down to the primary item's properties, and to the tracks of an image sequence."""
+    """Walk the boxes to the primary item's properties, every item's own stream, and the tracks.
+
+    Width and height are the largest that the container or any AV1 stream in it announces.
+    """
     brands = {data[at : at + 4] for at in (8, *range(16, min(big(data, 0, 4), 256), 4))}
     position = metadata = 0
     overrun = False
-    still: _Item | None = None
-    frames, track_size = 1, (0, 0)
-    for box in _boxes(data, 0, len(data)):
+    still = _Still()
+    frames, sizes = 1, [(0, 0)]
+    for box in boxes(data, 0, len(data)):
         if box.kind not in _TOP_LEVEL:
             break
         overrun = box.end > len(data)
         position = min(box.end, len(data))
-        if box.kind == b"meta" and still is None:
-            still = _primary(data, box)
+        if box.kind == b"meta":
+            still = _primary(data, box) or still
+            hidden, coded = _contents(data, box)
+            metadata += hidden
+            sizes.append(coded)
         elif box.kind == b"moov":
-            frames, track_size = _sequence(data, box)
+            frames, *tracks = _sequence(data, box)
+            sizes.extend(tracks)
         metadata += 0 if box.kind in _STRUCTURE else position - box.body + 8
-    item = still or _Item()
-    width, height = item.size or track_size
+    sizes.append(still.size)
     return ImageInfo(
         "avif" if brands & _AVIF else "heif",
-        width,
-        height,
+        max(width for width, _ in sizes),
+        max(height for _, height in sizes),
         frames=frames,
-        orientation=_TURNS[item.turns, item.mirror],
-        bit_depth=item.bit_depth,
-        has_alpha=item.has_alpha,
-        icc=item.icc,
+        orientation=_TURNS[still.turns, still.mirror],
+        bit_depth=still.bit_depth,
+        has_alpha=still.has_alpha,
+        icc=still.icc,
         metadata_bytes=metadata,
         trailing_bytes=len(data) - position,
         truncated=overrun or b"mdat" not in data,
@@ -87,8 +89,8 @@ def probe_avif(data: bytes) -> ImageInfo:
     )
 
 
-class _Item(NamedTuple):
-    size: tuple[int, int] | None = None
+class _Still(NamedTuple):
+    size: tuple[int, int] = (0, 0)
     turns: int = 0
     mirror: int | None = None
     bit_depth: int = 8
@@ -96,40 +98,12 @@ class _Item(NamedTuple):
     icc: bool = False
 
 
-def _boxes(data: bytes, start: int, stop: int) -> Iterator[_Box]:
-    """Yield the boxes between `start` and `stop`; the last one may claim to end beyond."""
-    for _ in range(steps(stop - start)):
-        if start + 8 > stop:
-            return
-        size, kind, body = big(data, start, 4), data[start + 4 : start + 8], start + 8
-        if size == 1:
-            size, body = big(data, start + 8, 8), start + 16
-        end = stop if size == 0 else start + size
-        if end < body:
-            return
-        yield _Box(kind, body, end)
-        start = end
-
-
-def _inside(data: bytes, box: _Box, *path: bytes) -> _Box | None:
-    """Return the first box at `path` below `box`."""
-    found: _Box | None = box
-    for kind in path:
-        if found is None:
-            return None
-        skip = 4 if found.kind == b"meta" else 0
-        found = next(
-            (b for b in _boxes(data, found.body + skip, min(found.end, len(data))) if b.kind == kind), None
-        )
-    return found
-
-
-def _primary(data: bytes, meta: _Box) -> _Item | None:
-    container = _inside(data, meta, b"iprp", b"ipco")
+def _primary(data: bytes, meta: Box) -> _Still | None:
+    container = inside(data, meta, b"iprp", b"ipco")
     if container is None:
         return None
-    properties = list(_boxes(data, container.body, min(container.end, len(data))))
-    size: tuple[int, int] | None = None
+    properties = list(children(data, container))
+    size = (0, 0)
     turns, mirror, bit_depth, icc = 0, None, 8, False
     for index in _associations(data, meta):
         if not 1 <= index <= len(properties):
@@ -146,12 +120,12 @@ def _primary(data: bytes, meta: _Box) -> _Item | None:
         elif kind == b"colr":
             icc = icc or data[body : body + 4] in {b"prof", b"rICC"}
     has_alpha = any(p.kind == b"auxC" and data.startswith(_ALPHA, p.body + 4) for p in properties)
-    return _Item(size, turns, mirror, bit_depth, has_alpha, icc)
+    return _Still(size, turns, mirror, bit_depth, has_alpha, icc)
 
 
-def _associations(data: bytes, meta: _Box) -> list[int]:
+def _associations(data: bytes, meta: Box) -> list[int]:
     """Return the property indices (from 1) of the primary item."""
-    primary_box, box = _inside(data, meta, b"pitm"), _inside(data, meta, b"iprp", b"ipma")
+    primary_box, box = inside(data, meta, b"pitm"), inside(data, meta, b"iprp", b"ipma")
     if primary_box is None or box is None:
         return []
     primary = big(data, primary_box.body + 4, 4 if big(data, primary_box.body, 1) else 2)
@@ -171,17 +145,42 @@ def _associations(data: bytes, meta: _Box) -> list[int]:
     return []
 
 
-def _sequence(data: bytes, movie: _Box) -> tuple[int, tuple[int, int]]:
-    """Return the most samples of any track, and the size of the first that has one."""
-    frames, size = 1, (0, 0)
-    for track in _boxes(data, movie.body, min(movie.end, len(data))):
-        if track.kind != b"trak":
+def _contents(data: bytes, meta: Box) -> tuple[int, tuple[int, int]]:
+    """Return the bytes of metadata among the items, and the largest picture that a stream announces."""
+    metadata = width = height = 0
+    unread = len(data)  # pieces may overlap: read no byte more often than once on average
+    for item in items(data, meta):
+        length = sum(max(0, min(end, len(data)) - start) for start, end in item.pieces)
+        if item.kind in {b"Exif", b"mime"}:
+            metadata += length
+        elif item.kind == b"av01":
+            if length > unread:
+                return len(data) + metadata, (width, height)
+            unread -= length
+            wide, high = coded_size(b"".join(data[start:end] for start, end in item.pieces))
+            width, height = max(width, wide), max(height, high)
+    return metadata, (width, height)
+
+
+def _sequence(data: bytes, movie: Box) -> tuple[int, *tuple[tuple[int, int], ...]]:
+    """Return the most samples of any track, and the sizes that the tracks and their first frames announce."""
+    frames = 1
+    sizes: list[tuple[int, int]] = []
+    for track in children(data, movie):
+        table = inside(data, track, b"mdia", b"minf", b"stbl")
+        header = inside(data, track, b"tkhd")
+        if table is None or header is None:
             continue
-        samples = _inside(data, track, b"mdia", b"minf", b"stbl", b"stsz")
-        if samples is not None:
-            frames = max(frames, big(data, samples.body + 8, 4))
-        header = _inside(data, track, b"tkhd")
-        if header is not None and size == (0, 0):
-            # Width and height are the last two fields, as 16.16 fixed point (14496-12, 8.3.2).
-            size = big(data, header.end - 8, 4) >> 16, big(data, header.end - 4, 4) >> 16
-    return frames, size
+        # Width and height are the last two fields, as 16.16 fixed point (14496-12, 8.3.2).
+        sizes.append((big(data, header.end - 8, 4) >> 16, big(data, header.end - 4, 4) >> 16))
+        lengths = inside(data, table, b"stsz")
+        offsets, wide = inside(data, table, b"stco"), inside(data, table, b"co64")
+        if lengths is None:
+            continue
+        frames = max(frames, big(data, lengths.body + 8, 4))
+        length = big(data, lengths.body + 4, 4) or big(data, lengths.body + 12, 4)
+        place = (offsets, 4) if offsets is not None else (wide, 8)
+        if place[0] is not None:
+            start = big(data, place[0].body + 8, place[1])
+            sizes.append(coded_size(data[start : start + length]))
+    return frames, *sizes

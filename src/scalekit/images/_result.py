@@ -22,7 +22,7 @@ class Report:
     plan: Plan
     """What was decided from the header; `plan.source` is the input's `ImageInfo`."""
     encoding: Encoding
-    """What it was encoded with; the quality may be lower than the recipe's, so as not to grow beyond the input."""
+    """What it was encoded with; perhaps at a lower quality than asked, so as not to grow."""
     encodes: int
     """How often it was encoded until it was small enough."""
     reached: bool

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scalekit.images._formats import Avif, Encoding, Jpeg, Webp
+    from scalekit.images._formats import Encoding, Lossy
 
 _CLOSE = 3  # quality numbers this near look alike
 
@@ -22,7 +22,7 @@ class Found(NamedTuple):
     reached: bool = True
 
 
-def no_larger(encode: Callable[[Encoding], bytes], encoding: Jpeg | Webp | Avif, *, ceiling: int) -> Found:
+def no_larger(encode: Callable[[Encoding], bytes], encoding: Lossy, *, ceiling: int) -> Found:
     """Encode, and if that takes more than `ceiling` bytes, at the best lower quality that does not.
 
     Bisection, at most 8 encodes. Where even quality 1 takes more (pictures of some hundred bytes, which

@@ -11,7 +11,7 @@ from scalekit.errors import ConfigurationError, ImageRejected
 from scalekit.events import guarded
 from scalekit.images._check import whole
 from scalekit.images._events import compressed, failed
-from scalekit.images._formats import Png
+from scalekit.images._formats import is_lossy
 from scalekit.images._limits import ImageLimits
 from scalekit.images._plan import plan
 from scalekit.images._probe import probe
@@ -155,9 +155,9 @@ class ImageCompressor:
 
 def _encode(rendered: Rendered, steps: Plan) -> Found:
     encoding = steps.encoding
-    if isinstance(encoding, Png) or not encoding.lossy or not steps.unchanged:
-        return Found(rendered.encode(encoding), encoding)
-    return no_larger(rendered.encode, encoding, ceiling=steps.source.input_bytes)
+    if steps.unchanged and is_lossy(encoding):
+        return no_larger(rendered.encode, encoding, ceiling=steps.source.input_bytes)
+    return Found(rendered.encode(encoding), encoding)
 
 
 def _read(source: Source, limits: ImageLimits) -> bytes:
