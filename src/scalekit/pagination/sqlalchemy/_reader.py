@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Column
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 
 from scalekit.pagination._window import Rows
@@ -30,14 +31,16 @@ class Reader:
         selected = [expression for _, expression in described(statement)]
         entities = [entity for one in selected if (entity := entity_of(one)) is not None]
         places = {hash(element_of(one)): at for at, one in enumerate(selected) if entity_of(one) is None}
-        missing = [element for element in elements if hash(element) not in places]
-        found = [
-            places[hash(element)] if hash(element) in places else missing.index(element) - len(missing)
-            for element in elements
+        hidden = [element for element in elements if hash(element) not in places]
+        for at, element in enumerate(hidden):
+            places[hash(element)] = at - len(hidden)
+        # A label lets the ORM find an expression again; a plain column is read once for entity and key.
+        self._hidden = [
+            element if isinstance(element, Column) else element.label(f"_scalekit_h{at}")
+            for at, element in enumerate(hidden)
         ]
-        self._hidden = missing
         self._scalar = len(selected) == 1
-        self._values = _getter(found)
+        self._values = _getter([places[hash(element)] for element in elements])
         # Joined eager loading repeats a row for each related one; a total order tells its rows apart.
         self._strategy = self._values if loads_joined(statement, entities) else None
 

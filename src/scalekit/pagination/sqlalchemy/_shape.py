@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Alias, Select, Table, inspect
+from sqlalchemy import Select, inspect
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseElement, Over
 
 from scalekit.errors import ConfigurationError
+from scalekit.pagination.sqlalchemy._identity import Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,8 +79,7 @@ def only_table(statement: Select[Any]) -> FromClause | None:
     for criterion in statement._where_criteria:
         found.update(from_objects(criterion))
     table: Any = found.pop() if len(found) == 1 else None
-    behind: Any = getattr(table, "element", None) if isinstance(table, Alias) else table
-    return table if isinstance(behind, Table) else None
+    return table if table is not None and Leaf(table, nullable=False).table is not None else None
 
 
 def from_objects(element: ClauseElement) -> Sequence[FromClause]:
