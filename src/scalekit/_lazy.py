@@ -7,11 +7,11 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 
 def exports(
-    package: str, names: Mapping[str, Iterable[str]]
+    package: str, names: Mapping[str, Collection[str]]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return the `__getattr__` and `__dir__` of `package`.
 
@@ -20,6 +20,7 @@ def exports(
     """
     home = {name: module for module, defined in names.items() for name in defined}
     submodules = frozenset(names)
+    public = {*home, *(module for module, defined in names.items() if not defined)}
 
     def __getattr__(name: str) -> object:  # noqa: N807  # the name PEP 562 asks for
         if name in home:
@@ -32,6 +33,6 @@ def exports(
         raise AttributeError(msg)
 
     def __dir__() -> list[str]:  # noqa: N807  # the name PEP 562 asks for
-        return sorted({*vars(sys.modules[package]), *home})
+        return sorted({*vars(sys.modules[package]), *public})
 
     return __getattr__, __dir__

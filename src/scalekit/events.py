@@ -11,6 +11,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from scalekit.errors import ConfigurationError
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
@@ -77,15 +79,13 @@ def guarded(hook: Hook | None) -> _Emit | None:
     """Wrap `hook` so that its failures are logged once and never reach the call it observes."""
     if hook is None:
         return None
-    reported = False
+    unreported = threading.Lock()  # never released: of all threads at once, one takes it
 
     def emit(event: Event) -> None:
-        nonlocal reported
         try:
             hook(event)
         except Exception:
-            if not reported:
-                reported = True
+            if unreported.acquire(blocking=False):
                 import logging  # noqa: PLC0415  # costs import time that only a broken hook should pay
 
                 logging.getLogger("scalekit.events").exception(
@@ -96,7 +96,13 @@ def guarded(hook: Hook | None) -> _Emit | None:
 
 
 def fan_out(*hooks: Hook) -> Hook:
-    """Return one hook that calls each of `hooks`; one that raises does not keep the others from running."""
+    """Return one hook that calls each of `hooks`; one that raises does not keep the others from running.
+
+    Raises `ConfigurationError` for a hook that cannot be called.
+    """
+    for hook in hooks:
+        if not callable(hook):
+            raise ConfigurationError("hooks", hook, "as callables of one event")
     emitters = [emit for hook in hooks if (emit := guarded(hook)) is not None]
 
     def emit_all(event: Event) -> None:
@@ -107,7 +113,13 @@ def fan_out(*hooks: Hook) -> Hook:
 
 
 def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
-    """Return a hook that writes each event to `logger` as one line; `level` defaults to INFO (20)."""
+    """Return a hook that writes each event to `logger` as one line; `level` defaults to INFO (20).
+
+    The event's fields are in the record's attribute `scalekit`. Raises `ConfigurationError` for a level
+    that is no integer.
+    """
+    if isinstance(level, bool) or not isinstance(level, int):
+        raise ConfigurationError("level", level, "as an integer, such as logging.INFO")
 
     def write(event: Event) -> None:
         if logger.isEnabledFor(level):

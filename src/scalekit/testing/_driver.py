@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -44,20 +44,18 @@ class Driver:
         The first error is raised, after all have ended.
         """
         if calls and inspect.iscoroutinefunction(calls[0]):
-            results = self._runner.run(_gathered([call() for call in calls]))
-        else:
-            with ThreadPoolExecutor(len(calls) or 1) as pool:
-                futures = [pool.submit(call) for call in calls]
-            results = [future.exception() or future.result() for future in futures]
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return results
+            results: list[Any] = self._runner.run(_gathered([call() for call in calls]))
+            return results
+        with ThreadPoolExecutor(len(calls) or 1) as pool:
+            futures = [pool.submit(call) for call in calls]
+        return [future.result() for future in futures]
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-async def _gathered(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
-    return await asyncio.gather(*awaitables, return_exceptions=True)
+async def _gathered(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    await asyncio.gather(*tasks, return_exceptions=True)  # all end, and no error is "never retrieved"
+    return [task.result() for task in tasks]
