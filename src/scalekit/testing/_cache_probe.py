@@ -155,13 +155,14 @@ class CacheStoreMachine(RuleBasedStateMachine):
         if expected:
             self.store_in_model(slot, value, ttl)
 
-    @rule(key=keys, tags=tag_sets)
-    def put(self, key: str, tags: tuple[str, ...]) -> None:
+    @rule(key=keys, tags=tag_sets, ttl=st.sampled_from([1.0, 60.0]))
+    def put(self, key: str, tags: tuple[str, ...], ttl: float) -> None:
         """Write a value that is true now."""
         slot, value = self.slot(key, tags), next(self.values)
-        assert self.probe.write(slot, value)
+        ttl = ttl if self.manual else LONG
+        assert self.probe.write(slot, value, None, ttl)
         self.bump("key:" + slot.key)
-        self.store_in_model(slot, value, LONG)
+        self.store_in_model(slot, value, ttl)
 
     @rule(key=keys)
     def delete(self, key: str) -> None:

@@ -41,7 +41,7 @@ __all__ = ["CacheStoreSuite"]
 
 
 _PATIENCE = 10.0
-_UPDATES = 120
+_UPDATES = 60
 _READERS = 4
 _ODD_NAMES = [
     *" aA*%\n\0'é🔑",

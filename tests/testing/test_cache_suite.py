@@ -1,0 +1,223 @@
+"""CacheStoreSuite goes red on stores that break the contract, each in its own way."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from scalekit.cache import Entry, MemoryCacheStore, Slot, Snapshot
+from scalekit.testing import CacheStoreSuite, ManualClock
+from scalekit.testing._cache_probe import CacheStoreMachine, CacheStoreProbe
+from scalekit.testing._driver import Driver
+
+# The two that search at random are proven by themselves, below.
+RANDOM = {"test_it_behaves_like_the_model", "test_no_stale_value_in_a_race_of_loads_and_invalidations"}
+TESTS = sorted({name for name in dir(CacheStoreSuite) if name.startswith("test_")} - RANDOM)
+
+
+def failing(store, *, stop_at_first=True):
+    """The names of the suite's tests that `store` fails."""
+    failed = set()
+    for name in TESTS:
+        suite = CacheStoreSuite()
+        with Driver() as driver:
+            suite._probe = CacheStoreProbe(driver, store, ManualClock())
+            try:
+                getattr(suite, name)()
+            except Exception:
+                failed.add(name)
+                if stop_at_first:
+                    break
+    return failed
+
+
+class IgnoresTtl(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        return super().write(slot, Entry(entry.value, expires=float("inf")), snapshot, now)
+
+
+class ServesAtTheInstantOfExpiry(MemoryCacheStore):
+    def read(self, slot, now, /):
+        return super().read(slot, now - 1e-6)
+
+
+class ExtendsLifetimesOnRead(MemoryCacheStore):
+    def read(self, slot, now, /):
+        found = super().read(slot, now)
+        if isinstance(found, Entry):
+            found.expires = now + 3_600.0
+        return found
+
+
+class KeepsTheFirstLifetime(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        old = self._nodes.get(slot.key)
+        if old is not None:
+            entry = Entry(entry.value, expires=old.expires)
+        return super().write(slot, entry, snapshot, now)
+
+
+class IgnoresTags(MemoryCacheStore):
+    def invalidate(self, tags, /):
+        pass
+
+
+class InvalidatesTheFirstTagOnly(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        return super().write(Slot(slot.key, slot.tags[:1]), entry, snapshot and Snapshot(snapshot[:2]), now)
+
+
+class InvalidatesEverything(MemoryCacheStore):
+    def invalidate(self, tags, /):
+        super().invalidate([*tags, *self._tags])
+
+
+class JudgesByTheReadersTags(MemoryCacheStore):
+    def read(self, slot, now, /):
+        node = self._nodes.get(slot.key)
+        if node is not None and len(slot.tags) < len(node.tags) and node.expires > now:
+            return Entry(node.value, expires=node.expires)
+        return super().read(slot, now)
+
+
+class StoresStaleFills(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        return super().write(slot, entry, None, now)
+
+
+class ClaimsToStoreStaleFills(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        super().write(slot, entry, snapshot, now)
+        return True
+
+
+class DeleteLetsRunningLoadsStore(MemoryCacheStore):
+    def delete(self, keys, /):
+        for key in keys:
+            if key in self._nodes:
+                self._remove(self._nodes[key])
+
+
+class DeletesTheFirstOnly(MemoryCacheStore):
+    def delete(self, keys, /):
+        super().delete(keys[:1])
+
+
+class BeginOutdatesNothing(MemoryCacheStore):
+    def begin(self, slot, now, /):
+        return self._snapshot(slot)
+
+
+class BeginDropsTheEntry(MemoryCacheStore):
+    def begin(self, slot, now, /):
+        self.delete([slot.key])
+        return super().begin(slot, now)
+
+
+class SetOutdatesNothing(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        return super().write(slot, entry, snapshot if snapshot is not None else self._snapshot(slot), now)
+
+
+class FillsOutdateEachOther(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        stored = super().write(slot, entry, snapshot, now)
+        self._outdate(slot.key)
+        return stored
+
+
+class CountsInsteadOfTokens(MemoryCacheStore):
+    """An absent tag counts as version 0, and every second invalidation loses the counter (ABA)."""
+
+    def invalidate(self, tags, /):
+        for tag in tags:
+            token = self._tags.get(tag)
+            if token is not None:
+                token.dead = not token.dead
+                self.epoch = object()
+
+
+class SnapshotsAreNeverEqual(MemoryCacheStore):
+    def read(self, slot, now, /):
+        found = super().read(slot, now)
+        return self.begin(slot, now) if isinstance(found, Snapshot) else found
+
+
+class StripsKeys(MemoryCacheStore):
+    def _fold(self, slot):
+        return Slot("".join(slot.key.split()), slot.tags)
+
+    def read(self, slot, now, /):
+        return super().read(self._fold(slot), now)
+
+    def write(self, slot, entry, snapshot, now, /):
+        return super().write(self._fold(slot), entry, snapshot, now)
+
+
+class CutsLongKeys(StripsKeys):
+    def _fold(self, slot):
+        return Slot(slot.key[:250], slot.tags)
+
+
+class MixesKeysAndTags(MemoryCacheStore):
+    def invalidate(self, tags, /):
+        super().invalidate(tags)
+        self.delete(tags)
+
+
+class LosesNone(MemoryCacheStore):
+    def read(self, slot, now, /):
+        found = super().read(slot, now)
+        return self._snapshot(slot) if isinstance(found, Entry) and found.value is None else found
+
+
+class CopiesThroughText(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        return super().write(slot, Entry(str(entry.value), expires=entry.expires), snapshot, now)
+
+
+class ReturnsNothing(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        super().write(slot, entry, snapshot, now)
+
+
+BROKEN = [
+    *MemoryCacheStore.__subclasses__(),
+    *StripsKeys.__subclasses__(),
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda cls: cls.__name__)
+def test_a_broken_store_fails(broken):
+    assert failing(broken())
+
+
+def test_a_right_store_fails_nothing():
+    assert failing(MemoryCacheStore(), stop_at_first=False) == set()
+
+
+@pytest.mark.parametrize("broken", [StoresStaleFills, IgnoresTags, IgnoresTtl])
+def test_the_model_alone_finds_it(broken):
+    def machine():
+        return CacheStoreMachine(CacheStoreProbe(driver, broken(), ManualClock()))
+
+    without_shrinking = settings(
+        phases=[Phase.generate], database=None, deadline=None, report_multiple_bugs=False
+    )
+    with Driver() as driver, pytest.raises(AssertionError):
+        run_state_machine_as_test(machine, settings=without_shrinking)
+
+
+@pytest.mark.parametrize("broken", [StoresStaleFills, IgnoresTags])
+def test_the_race_alone_finds_staleness(broken):
+    suite = CacheStoreSuite()
+    with Driver() as driver:
+        suite._probe = CacheStoreProbe(driver, broken(), ManualClock())
+        with pytest.raises(AssertionError):
+            suite.test_no_stale_value_in_a_race_of_loads_and_invalidations()
+
+
+def test_it_asks_for_a_store():
+    with pytest.raises(NotImplementedError, match="fixture named store"):
+        CacheStoreSuite.store.__wrapped__(CacheStoreSuite())
