@@ -74,8 +74,8 @@ class Breaker:
                 return None
             self._probing = True
             self._generation += 1  # what was admitted before the probe has no say any more
-            generation = self._generation
-        self._changed("half-open")
+            generation, failures = self._generation, self._failures
+        self._changed("half-open", failures)
         return generation
 
     def succeeded(self, generation: int) -> None:
@@ -91,7 +91,7 @@ class Breaker:
                 self._retry_at = None
                 self._probing = False
         if closes:
-            self._changed("closed")
+            self._changed("closed", 0)
 
     def failed(self, generation: int, began: float, now: float) -> None:
         """Report that an admitted call, begun at `began`, got no answer until `now`."""
@@ -99,7 +99,8 @@ class Breaker:
             if generation != self._generation or (self._retry_at is not None and not self._probing):
                 return
             self._failures += 1
-            opens = self._probing or self._failures >= self._limit
+            failures = self._failures
+            opens = self._probing or failures >= self._limit
             if opens:
                 # Counted from the attempt's beginning, so that service resumes within `reset` of the
                 # server's return; half of it at least, lest a deadline above `reset` never opens.
@@ -107,7 +108,7 @@ class Breaker:
                 self._probing = False
                 self._generation += 1
         if opens:
-            self._changed("open")
+            self._changed("open", failures)
 
     def abandoned(self, generation: int) -> None:
         """Report that an admitted call ended without an outcome: its task was cancelled."""
@@ -115,6 +116,6 @@ class Breaker:
             if self._probing and generation == self._generation:
                 self._probing = False  # the next caller probes in its place, at once
 
-    def _changed(self, state: State) -> None:
+    def _changed(self, state: State, failures: int) -> None:
         if self._on_change is not None:
-            self._on_change(state, self._failures)
+            self._on_change(state, failures)

@@ -1,0 +1,342 @@
+"""The circuit breaker against a model of its law, and under threads."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from scalekit._breaker import Breaker
+
+RESET = 1.0
+
+
+def opened(*, failures=1, reset=RESET, at=100.0, on_change=None):
+    """A breaker whose last failing call began and ended at `at`."""
+    breaker = Breaker(failures=failures, reset=reset, on_change=on_change)
+    for _ in range(failures):
+        breaker.failed(breaker.admit(at), at, at)
+    assert breaker.state == "open"
+    return breaker
+
+
+# -- against a model --------------------------------------------------------------------------------
+
+
+class Model:
+    """The law: which calls still have a say, how many failed in a row, and when the next probe is due."""
+
+    def __init__(self, failures, reset):
+        self.limit, self.reset = failures, reset
+        self.heard, self.failures, self.due = set(), 0, None
+
+    def admit(self, call, now):
+        if self.due is not None:
+            if self.heard or now < self.due:
+                return False
+            self.heard = set()
+        self.heard.add(call)
+        return True
+
+    def end(self, call, outcome, began, now):
+        if call not in self.heard:
+            return
+        if outcome == "abandoned":
+            self.heard.discard(call)
+        elif outcome == "succeeded":
+            self.failures, self.due = 0, None
+        else:
+            self.failures += 1
+            if self.due is not None or self.failures >= self.limit:
+                self.due, self.heard = max(began + self.reset, now + self.reset / 2), set()
+
+    @property
+    def state(self):
+        return "closed" if self.due is None else "half-open" if self.heard else "open"
+
+
+class Calls(RuleBasedStateMachine):
+    """Calls begin, take their time, and end in any order and way."""
+
+    @initialize(failures=st.integers(1, 3), reset=st.sampled_from([0.5, 1.0, 4.0]))
+    def start(self, failures, reset):
+        self.changes = []
+        self.breaker = Breaker(
+            failures=failures,
+            reset=reset,
+            on_change=lambda state, failures: self.changes.append((state, failures)),
+        )
+        self.model = Model(failures, reset)
+        self.now, self.reset, self.last, self.under_way = 1_000.0, reset, "closed", []
+        self.expected = []
+
+    @rule(parts=st.integers(1, 5))
+    def time_passes(self, parts):
+        self.now += parts * self.reset / 4
+
+    @rule()
+    def time_comes(self):
+        """Go to the very moment of the probe, or just short of it."""
+        self.now = max(self.now, self.model.due or 0.0)
+
+    @rule()
+    def time_almost_comes(self):
+        self.now = max(self.now, math.nextafter(self.model.due or 0.0, 0.0))
+
+    @rule(calls=st.integers(1, 3))
+    def begin(self, calls):
+        for _ in range(calls):
+            call = object()
+            wanted = self.model.admit(call, self.now)
+            generation = self.breaker.admit(self.now)
+            assert (generation is not None) == wanted
+            if wanted:
+                self.under_way.append((call, generation, self.now))
+            if wanted and self.model.due is not None:
+                self.expected.append(("half-open", self.model.failures))
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data(), outcome=st.sampled_from(["succeeded", "failed", "failed", "abandoned"]))
+    def end(self, data, outcome):
+        call, generation, began = self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
+        before = self.model.state
+        self.model.end(call, outcome, began, self.now)
+        after = self.model.state
+        if outcome == "failed":
+            self.breaker.failed(generation, began, self.now)
+        else:
+            getattr(self.breaker, outcome)(generation)
+        if after != before and outcome != "abandoned":
+            self.expected.append((after, self.model.failures))
+
+    @invariant()
+    def agrees(self):
+        assert self.breaker.state == self.model.state
+        due = self.model.due
+        assert self.breaker.retry_in(self.now) == (0.0 if due is None else max(0.0, due - self.now))
+
+    @invariant()
+    def reports_every_change_and_nothing_else(self):
+        assert self.changes == self.expected
+
+
+TestCalls = Calls.TestCase
+TestCalls.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+# -- when a probe is due ----------------------------------------------------------------------------
+
+
+def test_it_opens_after_as_many_failures_in_a_row_as_it_was_told():
+    breaker = Breaker(failures=3, reset=RESET)
+    for outcome in ("failed", "failed", "ok", "failed", "failed"):
+        generation = breaker.admit(100.0)
+        breaker.succeeded(generation) if outcome == "ok" else breaker.failed(generation, 100.0, 100.0)
+        assert breaker.state == "closed"
+    breaker.failed(breaker.admit(100.0), 100.0, 100.0)
+    assert breaker.state == "open"
+    assert breaker.admit(100.0) is None
+
+
+@pytest.mark.parametrize(
+    ("took", "due"),
+    [
+        (0.0, 1.0),  # `reset` from the attempt's beginning
+        (0.0625, 1.0),
+        (0.5, 1.0),
+        (0.75, 1.25),  # half of it at least after the attempt's end
+        (3.0, 3.5),
+    ],
+)
+def test_service_resumes_within_reset_of_the_failing_attempts_beginning(took, due):
+    breaker = Breaker(failures=1, reset=RESET)
+    breaker.failed(breaker.admit(100.0), 100.0, 100.0 + took)
+    assert breaker.retry_in(100.0 + took) == due - took
+    assert breaker.admit(math.nextafter(100.0 + due, 0.0)) is None
+    assert breaker.admit(100.0 + due) is not None
+
+
+def test_a_failed_probe_waits_as_long_again():
+    breaker = opened(at=100.0)
+    breaker.failed(breaker.admit(101.0), 101.0, 101.25)
+    assert breaker.admit(101.75) is None
+    assert breaker.retry_in(101.75) == 0.25
+    assert breaker.retry_in(200.0) == 0.0
+    assert breaker.admit(102.0) is not None
+
+
+def test_one_good_probe_restores_service_and_all_failures_are_forgiven():
+    breaker = opened(failures=3)
+    breaker.succeeded(breaker.admit(101.0))
+    assert breaker.retry_in(101.0) == 0.0
+    for _ in range(2):
+        breaker.failed(breaker.admit(101.0), 101.0, 101.0)
+        assert breaker.state == "closed"
+
+
+# -- who has a say ----------------------------------------------------------------------------------
+
+
+def test_late_failures_from_before_do_not_reopen_it():
+    breaker = Breaker(failures=1, reset=RESET)
+    late = [breaker.admit(100.0) for _ in range(5)]
+    breaker.failed(late.pop(), 100.0, 100.0)
+    breaker.failed(late.pop(), 100.0, 100.5)
+    assert breaker.retry_in(100.5) == 0.5, "a late failure put the probe off"
+    probe = breaker.admit(101.0)
+    breaker.failed(late.pop(), 100.0, 101.0)
+    assert breaker.state == "half-open"
+    breaker.succeeded(probe)
+    breaker.failed(late.pop(), 100.0, 101.0)
+    assert breaker.state == "closed"
+
+
+def test_late_successes_from_before_do_not_close_it():
+    breaker = Breaker(failures=1, reset=RESET)
+    late = [breaker.admit(100.0) for _ in range(3)]
+    breaker.failed(late.pop(), 100.0, 100.0)
+    breaker.succeeded(late.pop())
+    assert breaker.state == "open"
+    probe = breaker.admit(101.0)
+    breaker.succeeded(late.pop())
+    assert breaker.state == "half-open"
+    breaker.failed(probe, 101.0, 101.0)
+    assert breaker.state == "open"
+
+
+def test_late_cancellations_from_before_do_not_free_the_probes_slot():
+    breaker = Breaker(failures=1, reset=RESET)
+    late, failing = breaker.admit(100.0), breaker.admit(100.0)
+    breaker.failed(failing, 100.0, 100.0)
+    breaker.abandoned(late)
+    assert breaker.admit(101.0) is not None
+    breaker.abandoned(late)
+    assert breaker.admit(101.0) is None
+
+
+def test_an_abandoned_probe_makes_room_for_the_next_at_once():
+    changes = []
+    breaker = opened(on_change=lambda state, failures: changes.append(state))
+    first = breaker.admit(101.0)
+    breaker.abandoned(first)
+    assert breaker.state == "open"
+    second = breaker.admit(101.0)
+    assert second is not None
+    breaker.failed(first, 101.0, 101.0)
+    breaker.succeeded(first)
+    assert breaker.state == "half-open", "the abandoned probe had a say"
+    breaker.succeeded(second)
+    assert changes == ["open", "half-open", "half-open", "closed"]
+
+
+def test_the_outcome_of_an_abandoned_probe_counts_no_more():
+    breaker = opened()
+    probe = breaker.admit(101.0)
+    breaker.abandoned(probe)
+    breaker.succeeded(probe)
+    assert breaker.state == "open"
+    breaker.failed(probe, 101.0, 101.0)
+    assert breaker.retry_in(101.0) == 0.0, "it put off the next probe"
+
+
+def test_every_change_is_told_with_the_failures_in_a_row():
+    changes = []
+    breaker = opened(failures=2, on_change=lambda *change: changes.append(change))
+    breaker.admit(100.5)
+    breaker.failed(breaker.admit(101.0), 101.0, 101.0)
+    breaker.succeeded(breaker.admit(102.0))
+    breaker.succeeded(breaker.admit(102.0))
+    assert changes == [("open", 2), ("half-open", 2), ("open", 3), ("half-open", 3), ("closed", 0)]
+
+
+def test_a_hook_may_ask_the_breaker():
+    """It is called without the lock."""
+    answers = []
+    breaker = Breaker(
+        failures=1, reset=RESET, on_change=lambda *_: answers.append((breaker.state, breaker.admit(0.0)))
+    )
+    breaker.failed(breaker.admit(100.0), 100.0, 100.0)
+    breaker.succeeded(breaker.admit(101.0))
+    assert [state for state, _ in answers] == ["open", "half-open", "closed"]
+    assert [generation is None for _, generation in answers] == [True, True, False]
+
+
+# -- under threads ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def busy_switching():
+    """Let threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def in_threads(count, work, turns):
+    """Call `work(turn)` in so many threads, all of them at the same moment in each turn."""
+    barrier = threading.Barrier(count, timeout=30)
+    errors = []
+
+    def run():
+        try:
+            for turn in range(turns):
+                barrier.wait()
+                work(turn)
+        except BaseException as error:
+            errors.append(error)
+            barrier.abort()
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not errors
+
+
+@pytest.mark.usefixtures("busy_switching")
+def test_exactly_one_of_64_threads_probes():
+    turns = 20
+    changes = []
+    breakers = [opened(on_change=lambda state, _: changes.append(state)) for _ in range(turns)]
+    admitted = [[] for _ in range(turns)]
+    in_threads(64, lambda turn: admitted[turn].append(breakers[turn].admit(101.0)), turns)
+    assert [len([ticket for ticket in tickets if ticket is not None]) for tickets in admitted] == [1] * turns
+    assert [len(tickets) for tickets in admitted] == [64] * turns
+    assert changes == ["open"] * turns + ["half-open"] * turns
+
+
+@pytest.mark.usefixtures("busy_switching")
+def test_threads_that_fail_together_open_it_once():
+    turns = 20
+    changes = []
+    breakers = [
+        Breaker(failures=16, reset=RESET, on_change=lambda *change: changes.append(change))
+        for _ in range(turns)
+    ]
+    tickets = [breaker.admit(100.0) for breaker in breakers]
+    in_threads(16, lambda turn: breakers[turn].failed(tickets[turn], 100.0, 100.0), turns)
+    assert changes == [("open", 16)] * turns, "a failure was lost, or counted twice"
+
+
+@pytest.mark.usefixtures("busy_switching")
+def test_threads_that_come_while_it_closes_get_in():
+    """The probe's success and the next callers race: all of them are admitted or refused, none is lost."""
+    turns = 20
+    breakers = [opened() for _ in range(turns)]
+    probes = [breaker.admit(101.0) for breaker in breakers]
+
+    def work(turn):
+        breakers[turn].succeeded(probes[turn])
+        generation = breakers[turn].admit(101.0)
+        assert generation is not None
+        breakers[turn].succeeded(generation)
+
+    in_threads(16, work, turns)
+    assert {breaker.state for breaker in breakers} == {"closed"}
