@@ -86,6 +86,10 @@ def test_values_are_frozen_and_replaceable():
             setattr(value, name, 7)
 
 
+def test_the_largest_numbers_pass():
+    assert Server(max_connections=1_000_000, cores=1e12).max_connections == 1_000_000
+
+
 def test_least_and_most_follow_the_deadlock_rule():
     assert (Role().least, Role().most) == (1, None)
     assert (Role(threads=4).least, Role(threads=4).most) == (1, 4)

@@ -229,7 +229,7 @@ def test_a_fixed_size_is_kept_and_what_it_wastes_is_said():
     assert plan["web"].why == "fixed: size=10 was given, though its tasks can use only 4"
     assert plan["job"].why == "fixed: size=3 was given"
     assert plan_pools(SERVER, {"web": Role(threads=4, size=4)})["web"].why == "fixed: size=4 was given"
-    loaded = plan_pools(SERVER, {"web": Role(threads=4, size=10)}, load=Load(rate=300, hold="10ms"))
+    loaded = plan_pools(SERVER, {"web": Role(threads=4, size=5)}, load=Load(rate=300, hold="10ms"))
     assert loaded["web"].wait_p99 == 0.0
 
 
@@ -339,6 +339,13 @@ def test_a_load_beyond_the_budget_is_refused():
     )
 
 
+def test_a_load_that_just_fits_has_no_room_to_breathe():
+    text = refusal(SERVER, {"web": Role()}, load=Load(rate=9_700, hold="10ms"))
+    assert text.startswith("web 1 × 1 × 122 = 122 > 97 usable")
+    text = refusal(SERVER, {"web": Role()}, load=Load(rate=9_710, hold="10ms"))
+    assert text.startswith("9,710/s × 10 ms = 97.1 in use > 97 usable")
+
+
 def test_a_load_beyond_the_threads_is_refused():
     text = refusal(SERVER, {"web": Role(processes=2, threads=4)}, load=Load(rate=700, hold="10ms"))
     assert text == (
@@ -351,6 +358,9 @@ def test_a_load_beyond_the_processors_is_refused():
     text = refusal(SERVER, FLEET, load=Load(rate=2_000, hold="12ms", db_cpu="2ms"))
     assert text == "2,000/s × 2 ms of db_cpu = 4 cores busy > 80 % of 4 cores: no pool size helps"
     plan_pools(SERVER, {"web": Role()}, load=Load(rate=1_600, hold="12ms", db_cpu="2ms"))
+    # 600 × 0.0008 is 0.48 in theory, and a little more than 0.8 × 0.6 in floating point.
+    small = Server(max_connections=100, cores=0.6)
+    assert plan_pools(small, {"web": Role()}, load=Load(rate=600, hold=0.001, db_cpu=0.0008))
 
 
 def test_a_load_beyond_a_fixed_size_is_refused():

@@ -84,7 +84,7 @@ def by_load(name: str, role: Role, load: Load, part: float, knee: float | None) 
     if knee is not None:
         # A process needs a whole connection, hence the rounding up.
         share = math.ceil(min(knee * part / role.steady_processes, MOST))
-        bounds.append((max(1, share), "knee"))
+        bounds.append((share, "knee"))
     size, bound = min(bounds, key=lambda each: each[0])
     if size < role.least:
         size, bound = role.least, "deadlock"
