@@ -358,7 +358,7 @@ def test_a_load_beyond_the_processors_is_refused():
     text = refusal(SERVER, FLEET, load=Load(rate=2_000, hold="12ms", db_cpu="2ms"))
     assert text == "2,000/s × 2 ms of db_cpu = 4 cores busy > 80 % of 4 cores: no pool size helps"
     plan_pools(SERVER, {"web": Role()}, load=Load(rate=1_600, hold="12ms", db_cpu="2ms"))
-    # 600 × 0.0008 is 0.48 in theory, and a little more than 0.8 × 0.6 in floating point.
+    # 600 * 0.0008 is 0.48 in theory, and a little more than 0.8 * 0.6 in floating point.
     small = Server(max_connections=100, cores=0.6)
     assert plan_pools(small, {"web": Role()}, load=Load(rate=600, hold=0.001, db_cpu=0.0008))
 
