@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 _WHITE = "#ffffff"
 _FIRST_TURNED = 5  # orientations 5 to 8 swap width and height
 
-# Measured peaks of Pillow in bytes per source pixel, a mode conversion included. Its WebP reader
-# keeps four canvases (animation decoder), its AVIF reader planes and RGBA.
-_DECODE = {"png": 8, "webp": 16, "gif": 9, "avif": 12}
+# Peaks of Pillow, measured on 16 megapixels, in bytes per pixel: without and with alpha when reading,
+# on top of the pixels themselves when writing. A paletted picture and its RGB are in memory together,
+# resizing makes a premultiplied copy of RGBA, and the WebP reader keeps the canvases of an animation.
+_DECODE = {"png": (5, 9), "gif": (5, 9), "webp": (16, 19), "avif": (10, 13)}
+_ENCODE = {"png": 2, "jpeg": 4, "webp": 8, "avif": 25}
 _PIXEL = 4  # RGB and RGBA alike
 _COEFFICIENT = 2
-_ENCODE = 10  # per output pixel: the encoder's planes, its tables, the bytes written
+_FINISHING = 3  # copies while turning, converting, composing: the old, the new and a ground
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ def plan(info: ImageInfo, recipe: ImageRecipe) -> Plan:
         offset=placed.offset,
         background=background or _WHITE,
         encoding=encoding,
-        memory=_memory(info, shrink, placed),
+        memory=_memory(info, shrink, placed, encoding),
         reasons=tuple(_reasons(info, recipe, placed, shrink=shrink, ground=ground)),
     )
 
@@ -142,18 +144,19 @@ def _shrink(info: ImageInfo, box: Box, size: Size) -> int:
     return next((factor for factor in (8, 4, 2) if factor <= scale), 1)
 
 
-def _memory(info: ImageInfo, shrink: int, placed: Placed) -> int:
+def _memory(info: ImageInfo, shrink: int, placed: Placed, encoding: Encoding) -> int:
     decoded = -(-info.width // shrink) * -(-info.height // shrink)
     if info.format == Jpeg.format:
-        peak = decoded * _PIXEL + (_coefficients(info) if info.progressive else 0)
+        reading = decoded * _PIXEL + (_coefficients(info) if info.progressive else 0)
     else:
-        peak = decoded * _DECODE[info.format]
-    pixels = placed.size[0] * placed.size[1]
-    # The resampler keeps source, a copy that is reduced in one direction, and result.
-    narrowed = max(placed.size) * -(-max(info.width, info.height) // shrink)
-    resize = decoded * _PIXEL + (min(narrowed, decoded) + pixels) * _PIXEL
-    encode = placed.canvas[0] * placed.canvas[1] * (_PIXEL + _ENCODE)
-    return info.input_bytes + max(peak, resize, encode)
+        reading = decoded * _DECODE[info.format][info.has_alpha]
+    # The resampler goes across first: it keeps the source, a narrow copy as high as it, and the result.
+    across, down = placed.size if info.orientation < _FIRST_TURNED else placed.size[::-1]
+    narrow = min(across * -(-info.height // shrink), decoded)
+    resizing = (decoded + narrow + across * down) * _PIXEL
+    result = placed.canvas[0] * placed.canvas[1]
+    writing = result * max(_PIXEL + _ENCODE[encoding.format], _FINISHING * _PIXEL)
+    return info.input_bytes + max(reading, resizing if placed.size != info.upright_size else 0, writing)
 
 
 def _coefficients(info: ImageInfo) -> int:
