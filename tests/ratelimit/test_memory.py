@@ -15,14 +15,14 @@ def quota(text):
     return Quota(Limit.parse_many(text))
 
 
-@pytest.mark.parametrize("max_keys", [1, 16, 1000, 5000])
-def test_a_flood_neither_resets_a_blocked_key_nor_grows(max_keys):
+@pytest.mark.parametrize(("max_keys", "flood"), [(1, 9_000), (16, 9_000), (1000, 100_000), (5000, 15_000)])
+def test_a_flood_neither_resets_a_blocked_key_nor_grows(max_keys, flood):
     store, limit = MemoryRateLimitStore(max_keys=max_keys), quota("5/15m")
     for _ in range(5):
         assert store.hit("victim", limit, 1, START).allowed
-    for i in range(100_000):
+    for i in range(flood):
         store.hit(f"flood:{i}", limit, 1, START + i)
-        if i % 4999 == 0:
+        if i % 499 == 0:
             assert len(store) <= max_keys
             assert not store.hit("victim", limit, 1, START + i).allowed
     assert not store.hit("victim", limit, 1, START + 899 * SECOND).allowed

@@ -18,6 +18,7 @@ _MOST_SHARDS = 64
 _SHARD_WORTH = 1024  # keys: below that, splitting only makes the bound uneven
 _SWEPT = 2  # per new key; more than one, so that the dead cannot outgrow the living
 _SAMPLED = 8
+_FOREVER = 1 << 62
 
 
 class MemoryRateLimitStore:
@@ -129,14 +130,23 @@ class _Shard:
 
     def _make_room(self, now: int) -> int:
         """Drop one key that is not at its limit; return the microseconds until there is one, or 0."""
-        sample = [(self._hand + i) % len(self._keys) for i in range(min(_SAMPLED, len(self._keys)))]
-        self._hand = (self._hand + len(sample)) % len(self._keys)
-        logs = {i: self.logs[self._keys[i]] for i in sample}
-        waits = {i: log.blocked(now) for i, log in logs.items()}
-        free = [i for i in sample if not waits[i]]
-        if not free:
-            return min(waits.values())
-        self._drop(min(free, key=lambda i: logs[i].used(now)))
+        size = len(self._keys)
+        wait, least, victim = _FOREVER, _FOREVER, -1
+        for _ in range(min(_SAMPLED, size)):
+            self._hand = (self._hand or size) - 1
+            log = self.logs[self._keys[self._hand]]
+            used = log.used(now)
+            if used < least:
+                blocked = log.blocked(now)
+                if blocked:
+                    wait = min(wait, blocked)
+                else:
+                    least, victim = used, self._hand
+                    if used <= 1:  # none can have less
+                        break
+        if victim < 0:
+            return wait
+        self._drop(victim)
         return 0
 
     def _drop(self, index: int) -> None:

@@ -25,7 +25,24 @@ from scalekit.testing._ratelimit_calls import START, RateLimitStoreCalls, limit,
 __all__ = ["RateLimitStoreSuite"]
 
 _HOUR = 3_600_000_000
-_ODD_KEYS = ("", " ", "a", "A", "a ", "a:b", "a/b", "{a}", "a\0", "a\0b", "\n", "é", "e\u0301", "🔑", "%s", "*")
+_ODD_KEYS = (
+    "",
+    " ",
+    "a",
+    "A",
+    "a ",
+    "a:b",
+    "a/b",
+    "{a}",
+    "a\0",
+    "a\0b",
+    "\n",
+    "é",
+    "e\u0301",
+    "🔑",
+    "%s",
+    "*",
+)
 _ODD_KEYS_TOO = ("\ud800", "x" * 280, "x" * 279)
 
 # All reach back equally far: how much more a store remembers than the quotas that it saw is its own affair.
@@ -39,7 +56,8 @@ _STEPS = st.lists(
         st.tuples(st.just("quota"), st.integers(0, len(_QUOTAS) - 1)),
         st.tuples(st.just("reset"), st.just(0)),
     ),
-    max_size=30,
+    min_size=10,
+    max_size=40,
 )
 
 
@@ -117,6 +135,17 @@ class RateLimitStoreSuite(RateLimitStoreCalls):
         self._refund(key, quota, 2)
         after = self._peek(key, quota)
         assert (after.allowed, after.remaining) == (before.allowed, before.remaining) == (True, (2, 4))
+
+    def test_a_refund_takes_back_the_newest(self) -> None:
+        """Of units consumed at several times it is the last ones that go: the others expire as before."""
+        key, quota = self._key(), quota_of(3, self.window)
+        self._hit(key, quota)
+        self.advance(self.window // 2)
+        self._hit(key, quota, 2)
+        self._refund(key, quota, 2)
+        assert self._peek(key, quota).remaining == (2,)
+        self.advance(self.window // 2 + self.slack)
+        assert self._peek(key, quota).remaining == (3,)
 
     def test_a_refund_banks_nothing(self) -> None:
         """Neither on a key that consumed nothing nor beyond what it consumed is more free than the limit."""
