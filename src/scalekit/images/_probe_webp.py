@@ -6,7 +6,8 @@ from scalekit.images._bytes import big, little, steps
 from scalekit.images._info import ImageInfo
 from scalekit.images._probe_exif import exif_orientation
 
-_PICTURE = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
+_ALPHA_CHUNK = b"ALPH"  # codespell:ignore ALPH
+_PICTURE = frozenset({b"VP8 ", b"VP8L", b"VP8X", _ALPHA_CHUNK, b"ANIM", b"ANMF"})
 _ALPHA_FLAG = 0x10
 
 
@@ -35,7 +36,7 @@ def probe_webp(data: bytes) -> ImageInfo:
             size = size or (little(data, body + 6, 2) & 0x3FFF, little(data, body + 8, 2) & 0x3FFF)
         elif kind == b"ANMF":
             frames += 1
-        elif kind == b"ALPH":
+        elif kind == _ALPHA_CHUNK:
             has_alpha = True
         elif kind not in _PICTURE:
             metadata += length + 8
