@@ -228,7 +228,7 @@ def test_apng_frames_are_the_most_of_declared_and_present():
         ([hostile.vp8l(300, 200, alpha=True)], True),
         ([hostile.vp8x(300, 200), hostile.vp8(30, 20)], False),
         ([hostile.vp8x(300, 200, 0x10), hostile.vp8(300, 200)], True),
-        ([hostile.vp8x(300, 200), (b"ALPH", b"x"), hostile.vp8(300, 200)], True),  # codespell:ignore ALPH
+        ([hostile.vp8x(300, 200), (b"ALPH", b"x"), hostile.vp8(300, 200)], True),  # codespell:ignore
     ],
 )
 def test_webp_sizes(chunks, alpha):

@@ -6,7 +6,7 @@ from scalekit.images._bytes import big, little, steps
 from scalekit.images._info import ImageInfo
 from scalekit.images._probe_exif import exif_orientation
 
-_ALPHA_CHUNK = b"ALPH"  # codespell:ignore ALPH
+_ALPHA_CHUNK = b"ALPH"  # codespell:ignore
 _PICTURE = frozenset({b"VP8 ", b"VP8L", b"VP8X", _ALPHA_CHUNK, b"ANIM", b"ANMF"})
 _ALPHA_FLAG = 0x10
 
