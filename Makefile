@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in $(PYTHONS); do \
 OTHER_PYTHONS ?= 3.12 3.13 3.14 3.15
 
 RUN = $(VENV)/bin/python
-INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check
+INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 COVERAGE ?= $(if $(ARGS),--no-cov,--cov)
 # Much of the suite waits for servers, so two processes are faster even where there are only two cores.
 WORKERS ?= $(if $(ARGS),0,auto)
@@ -51,8 +51,8 @@ bench: $(VENV)/.bench ## run the benchmarks against the named peers (ARGS= are t
 
 lowest: $(VENV)/.test ## run the suite with the oldest dependencies that pyproject.toml allows
 	@$(RUN) .ci/floors.py > $(VENV)/floors.txt
-	@PIP_CONSTRAINT="$(CURDIR)/$(VENV)/floors.txt" \
-		$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-lowest COVERAGE=--no-cov
+	@$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-lowest COVERAGE=--no-cov \
+		CONSTRAINTS=$(VENV)/floors.txt
 
 matrix: ## run the suite on every other Python found here
 	@for version in $(OTHER_PYTHONS); do \
