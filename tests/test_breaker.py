@@ -266,6 +266,27 @@ def test_a_hook_may_ask_the_breaker():
     assert [generation is None for _, generation in answers] == [True, True, False]
 
 
+def test_a_caller_that_waited_while_the_probe_closed_it_gets_in():
+    breaker = opened()
+    probe, lock = breaker.admit(101.0), breaker._lock
+
+    class ClosedMeanwhile:
+        """Stands in for the lock that another thread, the probe's, had at that moment."""
+
+        def __enter__(self):
+            breaker._lock = lock
+            breaker.succeeded(probe)
+            return lock.__enter__()
+
+        def __exit__(self, *error):
+            return lock.__exit__(*error)
+
+    breaker._lock = ClosedMeanwhile()
+    generation = breaker.admit(101.0)
+    breaker.failed(generation, 101.0, 101.0)
+    assert breaker.state == "open", "its outcome does not count"
+
+
 # -- under threads ----------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ Clock: TypeAlias = "Callable[[], float]"
 
 _NUMBER = r"(\d{1,15}(?:\.\d{1,9})?)"
 _TEXT = re.compile(
-    "".join(rf"(?:{_NUMBER}{unit})?" for unit in ("w", "d", "h", "m(?!s)", "s", "ms", "us")), re.ASCII
+    "".join(rf"(?:{_NUMBER}{unit})?" for unit in ("w", "d", "h", "m", "s", "ms", "us")), re.ASCII
 )
 _UNIT_SECONDS = (604_800.0, 86_400.0, 3_600.0, 60.0, 1.0, 1e-3, 1e-6)
 _LONGEST = 1e11  # about 3,000 years; keeps microsecond arithmetic within 64 bits
