@@ -3,7 +3,7 @@
 Entries hang in a ring in the order of arrival; a hand walks it from the oldest (SIEVE: Zhang et al.,
 NSDI 2024). A hit sets one bit and moves nothing, so readers take no lock. Dead entries, expired or
 invalidated, are freed by the hand and by a sweep that looks at two entries on each write: no thread,
-and after n / 2 writes nothing dead is left.
+and what is dead is gone after as many writes as there are entries.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class MemoryCacheStore:
         if self._sweep is node:
             self._sweep = node.newer
         node.older.newer, node.newer.older = node.newer, node.older
-        node.older = node.newer = node  # a removed node must not keep its neighbours alive
+        node.older = node.newer = self._ring  # not itself: a circle would wait for the garbage collector
         del self._nodes[node.key]
 
     @staticmethod

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from scalekit.cache import CachePolicy, CacheStats
+from scalekit.cache._policy import policy_of
+from scalekit.errors import ConfigurationError
+
+
+def test_durations_become_seconds():
+    assert CachePolicy(ttl="1h", none_ttl=timedelta(minutes=1)) == CachePolicy(ttl=3600, none_ttl=60.0)
+
+
+def test_none_has_a_lifetime_of_its_own():
+    policy = CachePolicy(ttl=10, none_ttl=2)
+    assert (policy.lifetime("x"), policy.lifetime(None), policy.lifetime(0)) == (10.0, 2.0, 10.0)
+    assert CachePolicy(ttl=10).lifetime(None) == 10.0
+    assert CachePolicy(ttl=10, none_ttl=0).lifetime(None) == 0.0
+
+
+@pytest.mark.parametrize("ttl", [0, -1, "x", float("nan"), float("inf"), True, b"1s"])
+def test_a_bad_lifetime_is_refused(ttl):
+    with pytest.raises(ConfigurationError, match=r"expected ttl .*; got"):
+        CachePolicy(ttl=ttl)
+    with pytest.raises(ConfigurationError, match=r"expected ttl .*; got"):
+        policy_of(None, ttl=ttl, none_ttl=None)
+
+
+def test_a_bad_lifetime_of_none_is_refused():
+    with pytest.raises(ConfigurationError, match=r"expected none_ttl .*; got"):
+        CachePolicy(ttl=1, none_ttl=-1)
+
+
+def test_what_is_given_besides_a_policy_replaces_its_own():
+    policy = CachePolicy(ttl=10, none_ttl=2)
+    assert policy_of(policy, ttl=None, none_ttl=None) == policy
+    assert policy_of(policy, ttl=20, none_ttl=None) == CachePolicy(ttl=20, none_ttl=2)
+    assert policy_of(policy, ttl=None, none_ttl=0) == CachePolicy(ttl=10, none_ttl=0)
+
+
+def test_a_policy_or_a_lifetime_is_needed():
+    with pytest.raises(ConfigurationError, match=r"expected ttl as a duration, or a CachePolicy"):
+        policy_of(None, ttl=None, none_ttl=None)
+    with pytest.raises(ConfigurationError, match=r"expected policy as a CachePolicy"):
+        policy_of("1h", ttl=None, none_ttl=None)
+
+
+def test_the_hit_ratio():
+    assert CacheStats(0, 0, 0, 0, 0).hit_ratio == 0.0
+    assert CacheStats(3, 1, 1, 0, 0).hit_ratio == 0.75
