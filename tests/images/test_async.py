@@ -83,7 +83,7 @@ async def test_closed_is_closed():
     compressor = AsyncImageCompressor(ImageRecipe(), backend=SpyBackend())
     await compressor.aclose()
     await compressor.aclose()
-    with pytest.raises(RuntimeError, match="the AsyncImageCompressor is closed"):
+    with pytest.raises(RuntimeError, match="the image compressor is closed"):
         await compressor.compress(SMALL)
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from io import BytesIO
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFile, features
 
 from scalekit.errors import BackendError, ConfigurationError, ImageBroken, ImageRejected, MissingExtra
@@ -120,6 +122,22 @@ def test_pixels_are_upright_cut_and_turned_at_once(orientation, encoding):
     assert left.size == (30, 60)
     assert pictures.near(pictures.corners(left)[1], wanted[0])
     assert pictures.near(pictures.corners(left)[3], wanted[2])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    st.integers(1, 8),
+)
+def test_any_cut_of_any_picture_lies_inside_it(source, target, focal, orientation):
+    data = pictures.encoded(Image.new("L", source, 77), "JPEG", exif=hostile.exif(orientation))
+    try:
+        made = plan(probe(data), EXACT.cover(*target, focal=focal))
+    except ImageRejected:
+        return
+    assert PillowBackend().render(made, data).size == made.canvas
 
 
 def test_contain_centres_on_the_background():

@@ -235,10 +235,11 @@ class Dripping(io.RawIOBase):
     """A file that gives one byte at a time, and notes how many it gave."""
 
     def __init__(self, data):
-        self.data, self.given = data, 0
+        self.data, self.given, self.most_asked = data, 0, 0
 
     def read(self, size=-1):
         self.given += 1
+        self.most_asked = max(self.most_asked, size)
         return self.data[self.given - 1 : self.given]
 
 
@@ -254,6 +255,7 @@ def test_a_file_that_gives_little_is_read_to_its_end_but_not_beyond_the_limit(tm
         len(SMALL) - 4,
         len(SMALL) - 4,
     )
+    assert file.most_asked == len(SMALL) - 4  # one more than the limit, to see that it is broken
     path = tmp_path / "upload"
     path.write_bytes(SMALL)
     with pytest.raises(ImageRejected) as refusal:
@@ -324,7 +326,7 @@ def test_closed_is_closed():
     with ImageCompressor(ImageRecipe(), backend=SpyBackend()) as compressor:
         compressor.compress(SMALL)
     compressor.close()
-    with pytest.raises(RuntimeError, match="the ImageCompressor is closed"):
+    with pytest.raises(RuntimeError, match="the image compressor is closed"):
         compressor.compress(SMALL)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from scalekit.events import guarded
 from scalekit.images._check import whole
 from scalekit.images._events import compressed, failed
-from scalekit.images._sync import Compression
+from scalekit.images._sync import CLOSED, Compression
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,6 +24,25 @@ if TYPE_CHECKING:
     from scalekit.images.protocols import ImageBackend
 
 _MEMORY = 512 * 2**20
+
+
+class AsyncWorkers:
+    """Runs work in at most `count` threads of its own, which are started when they are needed."""
+
+    def __init__(self, count: int) -> None:
+        self._threads = ThreadPoolExecutor(whole(count, "workers", 1), thread_name_prefix="scalekit-images")
+        self._closed = False
+
+    async def run(self, work: Compression, source: Source) -> CompressedImage:
+        """Wait for a thread, and return the result of `work`."""
+        if self._closed:
+            raise RuntimeError(CLOSED)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, source)
+
+    async def aclose(self) -> None:
+        """Refuse further work, and wait for what is under way without blocking the loop."""
+        self._closed = True
+        await asyncio.to_thread(self._threads.shutdown)
 
 
 class AsyncImageCompressor:
@@ -46,9 +65,7 @@ class AsyncImageCompressor:
         clock: Clock = time.perf_counter,
     ) -> None:
         self._compression = Compression(recipe, backend=backend, limits=limits, memory=memory)
-        # Starts its threads one by one when they are needed, none here.
-        self._workers = ThreadPoolExecutor(whole(workers, "workers", 1), thread_name_prefix="scalekit-images")
-        self._closed = False
+        self._workers = AsyncWorkers(workers)
         self._emit = guarded(on_event)
         self._clock = clock
 
@@ -60,10 +77,10 @@ class AsyncImageCompressor:
         `ImageBroken` for a damaged image; a path or file that cannot be read is an `OSError`.
         """
         if self._emit is None:
-            return await self._run(source)
+            return await self._workers.run(self._compression, source)
         started = self._clock()
         try:
-            image = await self._run(source)
+            image = await self._workers.run(self._compression, source)
         except Exception as error:
             self._emit(failed(error, self._clock() - started))
             raise
@@ -71,9 +88,8 @@ class AsyncImageCompressor:
         return image
 
     async def aclose(self) -> None:
-        """Refuse further calls (`RuntimeError`), and return when those under way are finished."""
-        self._closed = True
-        await asyncio.to_thread(self._workers.shutdown)
+        """Refuse further calls (`RuntimeError`); return when those under way are finished."""
+        await self._workers.aclose()
 
     async def __aenter__(self) -> Self:
         """Return the compressor; leaving the block closes it."""
@@ -84,9 +100,3 @@ class AsyncImageCompressor:
     ) -> None:
         """Close the compressor."""
         await self.aclose()
-
-    async def _run(self, source: Source) -> CompressedImage:
-        if self._closed:
-            msg = "the AsyncImageCompressor is closed"
-            raise RuntimeError(msg)
-        return await asyncio.get_running_loop().run_in_executor(self._workers, self._compression, source)

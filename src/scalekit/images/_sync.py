@@ -33,6 +33,7 @@ Source: TypeAlias = "bytes | bytearray | memoryview | str | PathLike[str] | Bina
 
 _MEMORY = 512 * 2**20
 _CHUNK = 2**20
+CLOSED = "the image compressor is closed"
 
 
 class Compression:
@@ -86,6 +87,25 @@ class Compression:
         )
 
 
+class Workers:
+    """Runs work on the calling threads, `count` of them at a time."""
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(whole(count, "workers", 1))
+        self._closed = False
+
+    def run(self, work: Compression, source: Source) -> CompressedImage:
+        """Wait for a turn, and return the result of `work`."""
+        if self._closed:
+            raise RuntimeError(CLOSED)
+        with self._free:
+            return work(source)
+
+    def close(self) -> None:
+        """Refuse further work."""
+        self._closed = True
+
+
 class ImageCompressor:
     """Compresses images by one recipe; at most `workers` at a time, further calls wait their turn.
 
@@ -108,8 +128,7 @@ class ImageCompressor:
         clock: Clock = time.perf_counter,
     ) -> None:
         self._compression = Compression(recipe, backend=backend, limits=limits, memory=memory)
-        self._workers = threading.BoundedSemaphore(whole(workers, "workers", 1))
-        self._closed = False
+        self._workers = Workers(workers)
         self._emit = guarded(on_event)
         self._clock = clock
 
@@ -121,10 +140,10 @@ class ImageCompressor:
         `ImageBroken` for a damaged image; a path or file that cannot be read is an `OSError`.
         """
         if self._emit is None:
-            return self._run(source)
+            return self._workers.run(self._compression, source)
         started = self._clock()
         try:
-            image = self._run(source)
+            image = self._workers.run(self._compression, source)
         except Exception as error:
             self._emit(failed(error, self._clock() - started))
             raise
@@ -132,8 +151,8 @@ class ImageCompressor:
         return image
 
     def close(self) -> None:
-        """Refuse further calls (`RuntimeError`); calls under way are finished. May be called twice."""
-        self._closed = True
+        """Refuse further calls (`RuntimeError`); those under way are finished. May be called twice."""
+        self._workers.close()
 
     def __enter__(self) -> Self:
         """Return the compressor; leaving the block closes it."""
@@ -144,13 +163,6 @@ class ImageCompressor:
     ) -> None:
         """Close the compressor."""
         self.close()
-
-    def _run(self, source: Source) -> CompressedImage:
-        if self._closed:
-            msg = "the ImageCompressor is closed"
-            raise RuntimeError(msg)
-        with self._workers:
-            return self._compression(source)
 
 
 def _encode(rendered: Rendered, steps: Plan) -> Found:

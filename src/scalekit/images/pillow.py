@@ -64,12 +64,12 @@ class PillowBackend:
                 "encoding", recipe.encoding, f"that the installed Pillow can write; {remedy}"
             )
 
-    def render(self, plan: Plan, data: bytes, /) -> PillowRendered:
+    def render(self, plan: Plan, data: bytes, /) -> _PillowRendered:
         """Decode `data` and do the steps of `plan`."""
         if plan.source.format != "gif" and plan.source.format not in self._codecs:
             raise ImageRejected("format", tuple(sorted({*self._codecs, "gif"})), plan.source.format)
         try:
-            return PillowRendered(_render(plan, data))
+            return _PillowRendered(_render(plan, data))
         except (ImageBroken, ImageRejected):
             raise
         except MemoryError as error:
@@ -79,7 +79,7 @@ class PillowBackend:
             raise ImageBroken(f"the {plan.source.format} image cannot be decoded: {error}") from error
 
 
-class PillowRendered:
+class _PillowRendered:
     """The rendered pixels, ready to be encoded."""
 
     def __init__(self, pixels: Pixels) -> None:
@@ -209,7 +209,13 @@ def _resized(pixels: Pixels, plan: Plan) -> Pixels:
 
     across, down = pixels.width / plan.source.width, pixels.height / plan.source.height
     left, top, right, bottom = plan.box
-    box = (left * across, top * down, right * across, bottom * down)
+    # Rounding may carry an edge out of the picture by 1e-12, which Pillow refuses.
+    box = (
+        max(0.0, left * across),
+        max(0.0, top * down),
+        min(float(pixels.width), right * across),
+        min(float(pixels.height), bottom * down),
+    )
     if pixels.size == plan.size and box == (0.0, 0.0, float(pixels.width), float(pixels.height)):
         return pixels
     return pixels.resize(plan.size, Image.Resampling.LANCZOS, box=box)  # pyright: ignore[reportUnknownMemberType]
