@@ -19,12 +19,13 @@ class Naive:
 
     def __init__(self):
         self.units = []
+        self.latest = 0
 
     def used(self, window, now):
         return sum(1 for at in self.units if at > now - window)
 
     def at(self, now):
-        return max([now, *self.units[-1:]])
+        return max(now, self.latest)
 
     def admits(self, quota, cost, now):
         return all(self.used(window, self.at(now)) + cost <= units for units, window in quota.spans)
@@ -32,7 +33,8 @@ class Naive:
     def hit(self, quota, cost, now):
         admitted = self.admits(quota, cost, now)
         if admitted:
-            self.units += [self.at(now)] * cost
+            self.latest = self.at(now)
+            self.units += [self.latest] * cost
         return admitted
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from scalekit.errors import RateLimitExceeded
 from scalekit.events import guarded
 from scalekit.ratelimit._decision import Decision
-from scalekit.ratelimit._events import RateLimitEvent
+from scalekit.ratelimit._events import RateLimitEvent, outcome
 from scalekit.ratelimit._fitting import async_fitting_function, async_fitting_store, fitting_callables
 from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
 from scalekit.ratelimit._limit import MICROSECONDS
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from scalekit.events import Hook
     from scalekit.ratelimit._limit import Limit
     from scalekit.ratelimit._plans import Exempt, Plan
-    from scalekit.ratelimit._quota import Quota
     from scalekit.ratelimit.protocols import AsyncRateLimitStore, NonblockingRateLimitStore
 
 _ONE = 1  # the usual cost: identical to it, hence checked
@@ -94,14 +93,16 @@ class AsyncRateLimiter:
         else:
             stored = unusual_key(self._prefix, key)
         quota = self._fixed or self._plans.quota(key)
-        if self._exempt is not None and self._exempt(key):
-            return self._exempted(key, quota, cost)
-        verdict = self._store.hit(stored, quota, cost, round(self._clock() * MICROSECONDS))
-        if not isinstance(verdict, Verdict):
-            verdict = await verdict
+        counted = self._exempt is None or not self._exempt(key)
+        if counted:
+            verdict = self._store.hit(stored, quota, cost, round(self._clock() * MICROSECONDS))
+            if not isinstance(verdict, Verdict):
+                verdict = await verdict
+        else:
+            verdict = quota.untouched
         decision = Decision(quota, verdict, self._wall_clock())
         if self._emit is not None:
-            self._report("hit", key, cost, decision)
+            self._emit(self._event("hit", key, cost, decision, counted=counted))
         return decision
 
     async def peek(self, key: str, *, cost: int = 1) -> Decision:
@@ -156,7 +157,7 @@ class AsyncRateLimiter:
                 break
             await self._sleep(wait)
         if self._emit is not None:
-            self._report("acquire", key, cost, decision, waited)
+            self._emit(self._event("acquire", key, cost, decision, seconds=waited))
         if not decision.allowed:
             raise RateLimitExceeded(decision)
         return decision
@@ -186,28 +187,22 @@ class AsyncRateLimiter:
 
         return decorate
 
-    def _exempted(self, key: str, quota: Quota, cost: int) -> Decision:
-        decision = Decision(quota, quota.untouched, self._wall_clock())
-        if self._emit is not None:
-            self._emit(
-                RateLimitEvent(
-                    "hit", limiter=self._name, key=key, outcome="exempt", cost=cost, decision=decision
-                )
-            )
-        return decision
-
-    def _report(
-        self, name: str, key: str, cost: int, decision: Decision, seconds: float | None = None
-    ) -> None:
-        if self._emit is not None:
-            self._emit(
-                RateLimitEvent(
-                    name,
-                    limiter=self._name,
-                    key=key,
-                    outcome="allowed" if decision.allowed else "denied",
-                    cost=cost,
-                    decision=decision,
-                    seconds=seconds,
-                )
-            )
+    def _event(
+        self,
+        name: str,
+        key: str,
+        cost: int,
+        decision: Decision,
+        *,
+        counted: bool = True,
+        seconds: float | None = None,
+    ) -> RateLimitEvent:
+        return RateLimitEvent(
+            name,
+            limiter=self._name,
+            key=key,
+            outcome=outcome(decision, counted=counted),
+            cost=cost,
+            decision=decision,
+            seconds=seconds,
+        )

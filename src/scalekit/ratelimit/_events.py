@@ -35,3 +35,10 @@ class RateLimitEvent(Event):
         self.limiter = limiter
         self.cost = cost
         self.decision = decision
+
+
+def outcome(decision: Decision, *, counted: bool) -> str:
+    """Return the word for how a hit ended."""
+    if not counted:
+        return "exempt"
+    return "allowed" if decision.allowed else "denied"

@@ -31,16 +31,17 @@ class SlidingLog:
 
     Never admits more than `units` in any window that is open at its start, `(t, t + window]`, at
     microsecond resolution: the unit admitted at `t` is back at exactly `t + window`. Time never runs
-    backwards for a key: a `now` before the newest admission counts as that admission's time.
+    backwards for a key: a `now` before the latest admission counts as that admission's time.
     When the quota changes, what was consumed stays: the log reaches back as many units as the largest
     limit the key was asked about before.
     """
 
-    __slots__ = ("_head", "_live", "_quota", "_span", "_times")
+    __slots__ = ("_head", "_latest", "_live", "_quota", "_span", "_times")
 
     def __init__(self, quota: Quota) -> None:
         self._times = _NO_TIMES[:]
         self._head = 0  # of the oldest slot; the newest is the one before it, cyclically
+        self._latest = _VACANT  # admission, even if it was refunded: what expired by then may be lost
         self._quota = quota
         self._span = quota.longest
         self._live = 0  # at least the units that count under a single limit, as of the newest admission
@@ -55,8 +56,8 @@ class SlidingLog:
         units, window = quota.single
         times = self._times
         head = self._head
-        newest = times[head - 1]
-        at = now if now > newest else newest  # noqa: FURB136  # max() takes three times as long
+        latest = self._latest
+        at = now if now > latest else latest  # noqa: FURB136  # max() takes three times as long
         cut = at - window
         used = self._live
         if used and times[head - used] <= cut:
@@ -64,8 +65,11 @@ class SlidingLog:
             if used and times[head - used] <= cut:
                 used = self._used_since(cut)
         if used >= units:
-            return Verdict(False, (times[head - units] + window - now,), quota.none, (newest + window - now,))
+            return Verdict(
+                False, (times[head - units] + window - now,), quota.none, (times[head - 1] + window - now,)
+            )
         self._live = used = used + 1
+        self._latest = at
         size = len(times)
         if size == quota.largest or times[head] <= at - self._span:
             times[head] = at
@@ -78,39 +82,43 @@ class SlidingLog:
         )
 
     def _hit(self, quota: Quota, cost: int, now: int) -> Verdict:
-        at = max(now, self._times[self._head - 1])
-        remaining: list[int] = []
-        for units, window in quota.spans:
-            left = units - cost - self._used_since(at - window)
-            if left < 0:
-                return self.peek(quota, cost, now)
-            remaining.append(left)
+        latest = self._latest
+        at = now if now > latest else latest  # noqa: FURB136
+        used = [self._used_since(at - window) for window in quota.windows]
+        remaining = [units - cost - count for units, count in zip(quota.units, used)]  # noqa: B905  # 90 ns
+        if min(remaining) < 0:
+            return self._told(quota, cost, now, used)
+        self._latest = at
         self._write(quota, cost, at)
         self._live = min(self._live + cost, len(self._times))
-        return Verdict(
-            True, quota.none, tuple(remaining), tuple([at + window - now for window in quota.windows])
-        )
+        reset = quota.windows if at == now else tuple([at + window - now for window in quota.windows])
+        return Verdict(True, quota.none, tuple(remaining), reset)
 
     def peek(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Return what a hit would be told, with the units that remain before it."""
+        at = max(now, self._latest)
+        return self._told(quota, cost, now, [self._used_since(at - window) for window in quota.windows])
+
+    def _told(self, quota: Quota, cost: int, now: int, used: list[int]) -> Verdict:
+        """Return the verdict on a cost that was not consumed, `used` units being in each window."""
         times = self._times
         head = self._head
         newest = times[head - 1]
-        at = max(now, newest)
         retry: list[int] = []
-        remaining: list[int] = []
-        reset: list[int] = []
-        for units, window in quota.spans:
-            used = self._used_since(at - window)
-            if used + cost <= units:
+        for (units, window), count in zip(quota.spans, used, strict=True):
+            if count + cost <= units:
                 retry.append(0)
             elif cost > units:
                 retry.append(NEVER)
             else:
+                # What must leave the window first; a negative index wraps to the ring's older part.
                 retry.append(times[head - (units - cost + 1)] + window - now)
-            remaining.append(units - used if used < units else 0)
-            reset.append(newest + window - now if used else 0)
-        return Verdict(not any(retry), tuple(retry), tuple(remaining), tuple(reset))
+        return Verdict(
+            not any(retry),
+            tuple(retry),
+            tuple([max(0, units - count) for units, count in zip(quota.units, used, strict=True)]),
+            tuple([newest + window - now if n else 0 for window, n in zip(quota.windows, used, strict=True)]),
+        )
 
     def _used_since(self, cut: int) -> int:
         """Return how many units were admitted after `cut`."""
@@ -167,6 +175,7 @@ class SlidingLog:
         self._times = _NO_TIMES[:]
         self._head = 0
         self._live = 0
+        self._latest = _VACANT
 
     def expired(self, now: int) -> bool:
         """Whether nothing that was consumed counts any more, so that the log may be dropped."""

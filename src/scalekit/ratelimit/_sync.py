@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from scalekit.errors import RateLimitExceeded
 from scalekit.events import guarded
 from scalekit.ratelimit._decision import Decision
-from scalekit.ratelimit._events import RateLimitEvent
+from scalekit.ratelimit._events import RateLimitEvent, outcome
 from scalekit.ratelimit._fitting import fitting_callables, fitting_function, fitting_store
 from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
 from scalekit.ratelimit._limit import MICROSECONDS
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from scalekit.events import Hook
     from scalekit.ratelimit._limit import Limit
     from scalekit.ratelimit._plans import Exempt, Plan
-    from scalekit.ratelimit._quota import Quota
     from scalekit.ratelimit.protocols import RateLimitStore
 
 _ONE = 1  # the usual cost: identical to it, hence checked
@@ -89,12 +88,14 @@ class RateLimiter:
         else:
             stored = unusual_key(self._prefix, key)
         quota = self._fixed or self._plans.quota(key)
-        if self._exempt is not None and self._exempt(key):
-            return self._exempted(key, quota, cost)
-        verdict = self._store.hit(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        counted = self._exempt is None or not self._exempt(key)
+        if counted:
+            verdict = self._store.hit(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        else:
+            verdict = quota.untouched
         decision = Decision(quota, verdict, self._wall_clock())
         if self._emit is not None:
-            self._report("hit", key, cost, decision)
+            self._emit(self._event("hit", key, cost, decision, counted=counted))
         return decision
 
     def peek(self, key: str, *, cost: int = 1) -> Decision:
@@ -146,7 +147,7 @@ class RateLimiter:
                 break
             self._sleep(wait)
         if self._emit is not None:
-            self._report("acquire", key, cost, decision, waited)
+            self._emit(self._event("acquire", key, cost, decision, seconds=waited))
         if not decision.allowed:
             raise RateLimitExceeded(decision)
         return decision
@@ -176,28 +177,22 @@ class RateLimiter:
 
         return decorate
 
-    def _exempted(self, key: str, quota: Quota, cost: int) -> Decision:
-        decision = Decision(quota, quota.untouched, self._wall_clock())
-        if self._emit is not None:
-            self._emit(
-                RateLimitEvent(
-                    "hit", limiter=self._name, key=key, outcome="exempt", cost=cost, decision=decision
-                )
-            )
-        return decision
-
-    def _report(
-        self, name: str, key: str, cost: int, decision: Decision, seconds: float | None = None
-    ) -> None:
-        if self._emit is not None:
-            self._emit(
-                RateLimitEvent(
-                    name,
-                    limiter=self._name,
-                    key=key,
-                    outcome="allowed" if decision.allowed else "denied",
-                    cost=cost,
-                    decision=decision,
-                    seconds=seconds,
-                )
-            )
+    def _event(
+        self,
+        name: str,
+        key: str,
+        cost: int,
+        decision: Decision,
+        *,
+        counted: bool = True,
+        seconds: float | None = None,
+    ) -> RateLimitEvent:
+        return RateLimitEvent(
+            name,
+            limiter=self._name,
+            key=key,
+            outcome=outcome(decision, counted=counted),
+            cost=cost,
+            decision=decision,
+            seconds=seconds,
+        )
