@@ -386,6 +386,19 @@ async def test_a_miss_that_finds_the_flight_landed_looks_again():
 
 
 @pytest.mark.anyio
+async def test_a_miss_that_looks_again_in_vain_loads():
+    class Busy(AwaitableStore):
+        async def read(self, slot, now, /):
+            found = await super().read(slot, now)
+            cache._flights.landed += 1  # as if another key's load had ended meanwhile
+            return found
+
+    cache = AsyncCache(Busy(MemoryCacheStore()))
+    profile = counting(cache)
+    assert (await profile(7), await profile(7)) == ("7 en 1", "7 en 1")
+
+
+@pytest.mark.anyio
 async def test_a_load_sees_the_context_of_its_caller(cache):
     request = contextvars.ContextVar("request")
     request.set(5)

@@ -258,6 +258,21 @@ def test_a_key_of_ones_own(cache):
     assert load.key({"id": 1}) != load.key({"id": "1"})
 
 
+def test_callables_get_every_kind_of_argument_as_the_function_does(cache):
+    seen = []
+
+    def note(a, b=2, *rest, c=3, **more):
+        seen.append((a, b, rest, c, more))
+        return ["t"]
+
+    @cache.cached(ttl=60, tags=note, key=note)
+    def f(a, b=2, *rest, c=3, **more):
+        return 1
+
+    assert f(1) == f(1, 2, 4, c=5, d=6) == 1
+    assert seen == [(1, 2, (), 3, {})] * 2 + [(1, 2, (4,), 5, {"d": 6})] * 2
+
+
 def test_a_version_makes_new_entries(cache):
     one, two = counting(cache, version=1), counting(cache, version="2")
     assert one.key(7) != two.key(7)
