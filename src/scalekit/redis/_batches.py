@@ -103,19 +103,15 @@ class Batches:
             if not replies[index].done():
                 replies[index].set_result(value)
 
-        outcome: Exception = ConnectionError("the link was closed")  # if we are cancelled from outside
-        try:
-            await self._transport.exchange(commands, deliver)
-        except Exception as error:  # noqa: BLE001  # whatever it is, every caller that waits gets it
-            outcome = error
-        finally:
-            for batch in batches:
-                batch.resolve(outcome)
+        await self._transport.exchange(commands, deliver)
 
     def _ended(self, run: asyncio.Task[None]) -> None:
+        # Here and not in a `finally` of the run: a task cancelled before its first step never runs.
+        outcome = _closed() if run.cancelled() else run.exception()
         for batch in self._runs.pop(run):
             if batch.timer is not None:
                 batch.timer.cancel()
+            batch.resolve(outcome or RuntimeError("the transport delivered no reply"))
         self._seal()
 
     def _expire(self, batch: _Batch) -> None:
@@ -129,10 +125,14 @@ class Batches:
         """Fail what waits, cancel what runs, and close the connections."""
         self._seal()
         for batch in self._waiting:
-            batch.resolve(ConnectionError("the link was closed"))
+            batch.resolve(_closed())
         self._waiting = []
         runs = list(self._runs)
         for run in runs:
             run.cancel()
         await asyncio.gather(*runs, return_exceptions=True)
         await self._transport.close()
+
+
+def _closed() -> ConnectionError:
+    return ConnectionError("the link was closed")

@@ -15,7 +15,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from scalekit._extras import require
-from scalekit.errors import ConfigurationError
+from scalekit.errors import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,19 @@ def _unhurried(settings: dict[str, Any], **limits: Any) -> dict[str, Any]:
     config = own.pop("maint_notifications_config", None)
     if config is not None:
         own["maint_notifications_config"] = type(config)(enabled=False)
+    if own.get("driver_info") is None and "lib_name" not in own:
+        own |= _driver()
     return own | {"health_check_interval": 0} | limits
+
+
+def _driver() -> dict[str, Any]:
+    """Return what redis-py 8 otherwise reads from its metadata files, for every connection anew."""
+    redis = require("redis", extra="redis", needed_by="RedisLink")
+    try:
+        driver_info = require("redis.driver_info", extra="redis", needed_by="RedisLink")
+    except MissingExtra:  # before 7.1; those versions read it once, on import
+        return {}
+    return {"driver_info": driver_info.DriverInfo(name="redis-py", lib_version=redis.__version__)}
 
 
 def connections(
