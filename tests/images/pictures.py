@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -53,6 +54,19 @@ def noise(width: int = 96, height: int = 64) -> Image.Image:
     return Image.merge(
         "RGB", (wave, Image.blend(wave, grain, 0.3), wave.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
     )
+
+
+def linear_grey_profile() -> bytes:
+    """A grey profile (ICC.1:2001-04, 6.3) with gamma 1: the middle of sRGB, 128, is 55 in it."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">III", 0xF6D6, 0x10000, 0xD32D)
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, 0x0100) + b"\0\0"
+    start = 128 + 4 + 2 * 12
+    table = struct.pack(">I", 2) + b"wtpt" + struct.pack(">II", start, len(white))
+    table += b"kTRC" + struct.pack(">II", start + len(white), len(curve))
+    body = table + white + curve
+    head = struct.pack(">II4s4s4s4s", 128 + len(body), 0, b"\2\x10\0\0", b"mntr", b"GRAY", b"XYZ ")
+    head += b"\0" * 12 + b"acsp" + b"\0" * 28 + white[8:]
+    return head.ljust(128, b"\0") + body
 
 
 @cache

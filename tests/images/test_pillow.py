@@ -170,6 +170,13 @@ def test_a_grey_picture_stays_grey_whatever_its_profile():
     assert (image.mode, image.tobytes()) == ("L", grey.tobytes())  # a profile for colours does not fit grey
 
 
+def test_a_grey_profile_is_heeded_and_the_picture_stays_grey():
+    data = pictures.encoded(Image.new("L", (8, 8), 55), "PNG", icc_profile=pictures.linear_grey_profile())
+    image = render(data)
+    assert image.mode == "L"
+    assert abs(image.getpixel((4, 4)) - 128) <= 2
+
+
 @pytest.mark.parametrize("profile", [b"garbage", b"\0" * 200])
 def test_a_damaged_profile_counts_as_absent(profile):
     data = pictures.encoded(Image.new("RGB", (8, 8), (10, 200, 30)), "PNG", icc_profile=profile)
