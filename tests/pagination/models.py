@@ -56,6 +56,13 @@ class Comment(Base):
     post: Mapped[Post] = relationship(back_populates="comments")
 
 
+class EagerPost(Base):
+    """Posts with their comments, always."""
+
+    __table__ = Post.__table__
+    talk: Mapped[list[Comment]] = relationship(lazy="joined", viewonly=True)
+
+
 class Colour(enum.Enum):
     RED = 1
     BLUE = 2

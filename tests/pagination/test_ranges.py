@@ -10,7 +10,7 @@ from tests.pagination.walks import Model, Wish
 VALUES = st.none() | st.integers(0, 3)
 
 
-def holds(rng, row, position):
+def holds(rng, row, position):  # noqa: PLR0911  # one line per test
     """Whether `row` lies in the range, read literally from its definition."""
     if row[: rng.equal] != position[: rng.equal]:
         return False

@@ -45,7 +45,9 @@ class Forms:
         if len(found) == 1 or any(
             one.test in {"null", "not_null"} or any(nulls[: one.equal]) for one in found
         ):
-            return [(self._one(one, nulls), one.equal + (one.test == "null")) for one in found]
+            # PostgreSQL knows that `a = x` makes ORDER BY a, b the same as ORDER BY b; not so for IS NULL.
+            first_null = list(nulls).index(True) if any(nulls) else len(nulls)
+            return [(self._one(one, nulls), min(one.equal, first_null)) for one in found]
         if self._row_values and len({key.sort.descending for key in self._keys}) == 1:
             return [(self._row_value(found[0]), 0)]
         return [(self._nested(found), 0)]

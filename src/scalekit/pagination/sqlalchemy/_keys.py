@@ -97,8 +97,8 @@ def _unwrapped(expression: ColumnElement[Any]) -> tuple[ColumnElement[Any], Key]
 def _plain(column: ColumnElement[Any], dialect: Dialect) -> tuple[ColumnElement[Any], type | None]:
     """Return the expression read as the database stores it, and the Python type of its values."""
     stored: Any = column.type
-    while isinstance(stored, TypeDecorator):
-        # The database sorts what is stored, not what the decorator makes of it.
+    # The database sorts what is stored, not what a decorator makes of it (Interval is one only in places).
+    while isinstance(stored, TypeDecorator) and isinstance(stored.dialect_impl(dialect), TypeDecorator):
         stored = stored.load_dialect_impl(dialect)
     try:
         python_type = stored.python_type

@@ -23,6 +23,7 @@ from scalekit.pagination.sqlalchemy._reader import Reader
 from scalekit.pagination.sqlalchemy._shape import (
     described,
     entity_of,
+    final_froms,
     has_options,
     is_ordered,
     only_table,
@@ -167,7 +168,7 @@ def froms_of(statement: Select[Any]) -> Froms:
 
     `session.scalars(statement).unique()` would drop the repeats, and pages would come out short.
     """
-    froms = Froms(statement.get_final_froms(), statement.whereclause)
+    froms = Froms(final_froms(statement), statement.whereclause)
     selected = described(statement)
     entity = entity_of(selected[0][1]) if len(selected) == 1 else None
     if entity is not None and froms.known:

@@ -25,7 +25,7 @@ class Reader:
     changed by the application, or deferred (which would send another query).
     """
 
-    __slots__ = ("_hidden", "_scalar", "_strategy", "_values")
+    __slots__ = ("_hidden", "_scalar", "_strategy", "_unique", "_values")
 
     def __init__(self, statement: Select[Any], elements: Sequence[ColumnElement[Any]]) -> None:
         selected = [expression for _, expression in described(statement)]
@@ -42,7 +42,8 @@ class Reader:
         self._scalar = len(selected) == 1
         self._values = _getter([places[hash(element)] for element in elements])
         # Joined eager loading repeats a row for each related one; a total order tells its rows apart.
-        self._strategy = self._values if loads_joined(statement, entities) else None
+        self._unique = loads_joined(statement, entities)
+        self._strategy = self._values if elements else None
 
     def prepared(self, statement: Select[Any]) -> Select[Any]:
         """Return the statement with the hidden columns."""
@@ -50,7 +51,7 @@ class Reader:
 
     def rows(self, result: Result[Any]) -> Rows[Any]:
         """Return the rows found, as the user selected them, with the order's values at hand."""
-        rows = (result if self._strategy is None else result.unique(self._strategy)).all()
+        rows = (result.unique(self._strategy) if self._unique else result).all()
         values = self._values
 
         def values_at(index: int) -> tuple[Any, ...]:
@@ -73,4 +74,4 @@ def _getter(places: Sequence[int]) -> Any:
     if len(places) == 1:
         place = places[0]
         return lambda row: (row[place],)  # pyright: ignore[reportUnknownLambdaType,reportUnknownVariableType]
-    return itemgetter(*places)
+    return itemgetter(*places) if places else None

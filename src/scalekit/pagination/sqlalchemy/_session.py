@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session, scoped_session
 
+from scalekit._extras import require
 from scalekit.errors import ConfigurationError
 from scalekit.pagination.sqlalchemy._keys import NULLS_LARGEST
 from scalekit.pagination.sqlalchemy._shape import checked_select, described, entity_of
@@ -21,14 +22,15 @@ def checked(session: Any, statement: object) -> Dialect:
 
 
 def async_checked(session: Any, statement: object) -> Dialect:
-    """As `checked`, for the async kinds."""
+    """As `checked`, for the async kinds; they need greenlet, which SQLAlchemy does not install."""
+    require("greenlet", extra="asyncpg", needed_by="AsyncSelectSource")
     from sqlalchemy.ext.asyncio import (  # noqa: PLC0415  # loads asyncio
         AsyncConnection,
         AsyncSession,
         async_scoped_session,
     )
 
-    sessions = (AsyncSession, async_scoped_session)
+    sessions: Any = (AsyncSession, async_scoped_session)
     return _checked(session, statement, AsyncConnection, sessions, "an AsyncSession or an AsyncConnection")
 
 

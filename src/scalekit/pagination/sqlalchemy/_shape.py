@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Select, inspect
+from sqlalchemy import Select, inspect, literal_column
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseElement, Over
 
@@ -71,7 +71,7 @@ def is_ordered(statement: Select[Any]) -> bool:
 def only_table(statement: Select[Any]) -> FromClause | None:
     """Return the one table (or alias of one) that the statement reads, or None if it may read more.
 
-    It spares `get_final_froms()`, which takes longer than the query (130 to 200 µs).
+    It spares `final_froms()`, which takes longer than the query (130 to 200 µs).
     """
     if statement._setup_joins or statement._from_obj:
         return None
@@ -80,6 +80,14 @@ def only_table(statement: Select[Any]) -> FromClause | None:
         found.update(from_objects(criterion))
     table: Any = found.pop() if len(found) == 1 else None
     return table if table is not None and Leaf(table, nullable=False).table is not None else None
+
+
+def final_froms(statement: Select[Any]) -> Sequence[FromClause]:
+    """Return the FROM clause as it will be sent, without the joins that eager loading adds."""
+    one: Any = literal_column("1")
+    bare: Select[Any] = statement.with_only_columns(one, maintain_column_froms=True)
+    bare._with_options = ()
+    return bare.get_final_froms()
 
 
 def from_objects(element: ClauseElement) -> Sequence[FromClause]:
