@@ -105,20 +105,20 @@ class SlidingLog:
         head = self._head
         newest = times[head - 1]
         retry: list[int] = []
-        for (units, window), count in zip(quota.spans, used, strict=True):
-            if count + cost <= units:
+        remaining: list[int] = []
+        reset: list[int] = []
+        allowed = True
+        for (units, window), count in zip(quota.spans, used):  # noqa: B905  # strict costs 90 ns
+            left = units - count
+            if left >= cost:
                 retry.append(0)
-            elif cost > units:
-                retry.append(NEVER)
             else:
+                allowed = False
                 # What must leave the window first; a negative index wraps to the ring's older part.
-                retry.append(times[head - (units - cost + 1)] + window - now)
-        return Verdict(
-            not any(retry),
-            tuple(retry),
-            tuple([max(0, units - count) for units, count in zip(quota.units, used, strict=True)]),
-            tuple([newest + window - now if n else 0 for window, n in zip(quota.windows, used, strict=True)]),
-        )
+                retry.append(times[head - (units - cost + 1)] + window - now if cost <= units else NEVER)
+            remaining.append(left if left > 0 else 0)  # noqa: FURB136  # max() takes three times as long
+            reset.append(newest + window - now if count else 0)
+        return Verdict(allowed, tuple(retry), tuple(remaining), tuple(reset))
 
     def _used_since(self, cut: int) -> int:
         """Return how many units were admitted after `cut`."""
