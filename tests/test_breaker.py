@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+import time
 
 import pytest
 from hypothesis import settings
@@ -344,6 +345,26 @@ def test_threads_that_fail_together_open_it_once():
     tickets = [breaker.admit(100.0) for breaker in breakers]
     in_threads(16, lambda turn: breakers[turn].failed(tickets[turn], 100.0, 100.0), turns)
     assert changes == [("open", 16)] * turns, "a failure was lost, or counted twice"
+
+
+def test_threads_that_fail_together_open_it_once_wherever_they_meet():
+    class Yielding(int):
+        """A number that gives way to another thread whenever it is compared."""
+
+        __slots__ = ()
+
+        def __le__(self, other):
+            time.sleep(0)
+            return int(self) <= other
+
+    turns = 10
+    changes = []
+    breakers = [
+        Breaker(failures=Yielding(1), reset=RESET, on_change=lambda *change: changes.append(change))
+        for _ in range(turns)
+    ]
+    in_threads(8, lambda turn: breakers[turn].failed(0, 100.0, 100.0), turns)
+    assert changes == [("open", 1)] * turns
 
 
 @pytest.mark.usefixtures("busy_switching")

@@ -68,6 +68,7 @@ def test_a_module_switched_off_is_missing(monkeypatch):
         ("import specimen_elsewhere", ModuleNotFoundError),
         ("import specimen_broken_too", ModuleNotFoundError),
         ("from json import absent", ImportError),
+        ("from specimen_broken import absent", ImportError),
         ("raise ImportError('libssl.so.3: cannot open shared object file')", ImportError),
         ("raise ModuleNotFoundError('by hand')", ModuleNotFoundError),
         ("raise RuntimeError('at import')", RuntimeError),

@@ -100,13 +100,12 @@ class Breaker:
                 return
             self._failures += 1
             failures = self._failures
-            opens = self._probing or failures >= self._limit
+            opens = failures >= self._limit
             if opens:
                 # Counted from the attempt's beginning, so that service resumes within `reset` of the
                 # server's return; half of it at least, lest a deadline above `reset` never opens.
                 self._retry_at = max(began + self._reset, now + self._reset / 2)
                 self._probing = False
-                self._generation += 1
         if opens:
             self._changed("open", failures)
 
