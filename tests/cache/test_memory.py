@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalekit.cache import Entry, IndexedCacheStore, MemoryCacheStore, Slot
+from scalekit.cache import Entry, IndexedCacheStore, MemoryCacheStore, Slot, memory
 from scalekit.errors import ConfigurationError
 
 
@@ -90,6 +90,16 @@ def test_the_dead_leave_first_even_if_they_were_read():
     put(store, "new", now=1)
     put(store, "newer", now=1)
     assert peek(store) == ["living", "new", "newer"]
+
+
+def test_the_hand_gives_the_dead_no_second_chance(monkeypatch):
+    monkeypatch.setattr(memory, "_SWEPT_PER_WRITE", 0)
+    store = MemoryCacheStore(max_entries=2)
+    put(store, "dead", ttl=1)
+    put(store, "living")
+    assert has(store, "dead")
+    put(store, "new", now=1)
+    assert peek(store) == ["living", "new"]
 
 
 def test_writes_sweep_out_what_is_dead():

@@ -461,6 +461,35 @@ def test_a_hit_after_an_invalidation_elsewhere_is_a_hit(cache):
     assert cache.stats().hits == 3
 
 
+def test_a_hit_asks_the_store_nothing_and_yet_counts_as_use():
+    class Counted(MemoryCacheStore):
+        reads = 0
+
+        def read(self, slot, now, /):
+            self.reads += 1
+            return super().read(slot, now)
+
+    store = Counted(max_entries=10)
+    cache = Cache(store)
+    profile = counting(cache)
+
+    class Users:
+        @cache.cached(ttl=60)
+        def find(self, user_id):
+            return user_id
+
+    users = Users()
+    profile(7)
+    users.find(7)
+    for i in range(100):
+        profile(7)
+        users.find(7)
+        cache.set(f"scan{i}", i, ttl=60)
+    assert profile.calls == [(7, "en")]
+    assert store.reads == 2
+    assert cache.stats().hits == 200
+
+
 # -- never stale -----------------------------------------------------------------------------------
 
 INVALIDATIONS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scalekit.cache._async_flight import AsyncFlights
 from scalekit.cache._entry import Entry
@@ -13,7 +13,13 @@ from scalekit.cache._function import Plan, finished
 from scalekit.cache._names import Namespace, Registry
 from scalekit.cache._policy import CachePolicy, policy_of
 from scalekit.cache._stats import Counts
-from scalekit.cache._stores import async_loaded, async_store, check_callable, check_function, index_of
+from scalekit.cache._stores import (
+    async_check_function,
+    async_loaded,
+    async_usable_store,
+    check_callable,
+    index_of,
+)
 from scalekit.cache.memory import MemoryCacheStore
 from scalekit.events import guarded
 
@@ -64,7 +70,7 @@ class AsyncCache:
         if on_event is not None:
             check_callable(on_event, "on_event", "as a callable of one event")
         store = MemoryCacheStore() if store is None else store
-        self._store = async_store(store)
+        self._store = async_usable_store(store)
         # A hook shall hear of every hit, so hits must not bypass the face.
         self._indexed = index_of(store) if on_event is None else None
         self._names = Namespace(namespace)
@@ -105,7 +111,7 @@ class AsyncCache:
         policy = policy_of(policy, ttl=ttl, none_ttl=none_ttl)
 
         def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> AsyncCachedFunction[P, R]:
-            check_function(function, is_async=True)
+            async_check_function(function)
             plan = Plan(
                 function,
                 self._names,
@@ -117,7 +123,8 @@ class AsyncCache:
                 exclude=exclude,
             )
             self._registry.claim(plan.name, function)
-            return cast("AsyncCachedFunction[P, R]", self._wrapped(plan))
+            wrapped: AsyncCachedFunction[P, R] = self._wrapped(plan)
+            return wrapped
 
         return decorate
 
@@ -207,11 +214,9 @@ class AsyncCache:
             return await self._flights.join((slot.key, snapshot), fill, landed=None)
 
         if indexed is None:
-            wrapper = plan.signature.wrapper(slow, is_async=True)
+            wrapper = plan.signature.wrapper(slow)
         else:
-            wrapper = plan.signature.indexed_wrapper(
-                slow, index, indexed, self._counts, self._clock, is_async=True
-            )
+            wrapper = plan.signature.indexed_wrapper(slow, index, indexed, self._counts, self._clock)
         return finished(wrapper, plan, key=key, invalidate=invalidate, refresh=refresh)
 
     async def _through(self, slot: Slot, load: Callable[[], Any], policy: CachePolicy) -> Any:

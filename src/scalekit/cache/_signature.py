@@ -104,9 +104,9 @@ class CallSignature:
                 positional.append(value)
         return positional, keywords
 
-    def wrapper(self, slow: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
-        """Return a function with this signature that calls `slow`."""
-        return self._finished(self._make(_PLAIN, slow, is_async=is_async))
+    def wrapper(self, slow: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function with this signature that calls `slow`; a coroutine function if that is one."""
+        return self._finished(self._make(_PLAIN, slow))
 
     def indexed_wrapper(
         self,
@@ -115,12 +115,10 @@ class CallSignature:
         store: IndexedCacheStore,
         counts: Counts,
         clock: Clock,
-        *,
-        is_async: bool,
     ) -> Callable[..., Any]:
         """Return a function that looks into `index` and calls `slow` when nothing fit to serve is there."""
         given = (slow, index, store, counts, clock, int, str)
-        return self._finished(self._make(_INDEXED, *given, is_async=is_async))
+        return self._finished(self._make(_INDEXED, *given))
 
     def place(self, arguments: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         """Return where an index files a call, as `indexed_wrapper` looks it up, and its values one by one."""
@@ -148,6 +146,7 @@ class CallSignature:
             for i, parameter in enumerate(self._parameters)
             if parameter.default is not parameter.empty
         }
+        is_async = bool(given) and inspect.iscoroutinefunction(given[0])
         source = template.format(
             name="cached",
             items=items,

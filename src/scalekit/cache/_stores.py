@@ -43,7 +43,7 @@ class AwaitableStore:
         self._store.invalidate(tags)
 
 
-def sync_store(store: Any) -> CacheStore:
+def usable_store(store: Any) -> CacheStore:
     """Return `store` if `Cache` can use it; `TypeError` for an async one, naming `AsyncCache`."""
     if isinstance(store, type) or not isinstance(store, CacheStore):
         raise ConfigurationError("store", store, "as an object with the methods of CacheStore")
@@ -53,7 +53,7 @@ def sync_store(store: Any) -> CacheStore:
     return store
 
 
-def async_store(store: Any) -> AsyncCacheStore:
+def async_usable_store(store: Any) -> AsyncCacheStore:
     """Return what `AsyncCache` can await; `TypeError` for a store that would block the event loop."""
     if isinstance(store, type) or not isinstance(store, AsyncCacheStore):
         raise ConfigurationError("store", store, "as an object with the methods of AsyncCacheStore")
@@ -77,8 +77,17 @@ def check_callable(value: Any, parameter: str, expected: str) -> None:
         raise ConfigurationError(parameter, value, expected)
 
 
-def check_function(function: object, *, is_async: bool) -> None:
-    """Raise `TypeError` for what the face cannot cache: the other kind of function, or an iterator's."""
+def check_function(function: object) -> None:
+    """Raise `TypeError` for what `Cache` cannot cache: coroutine functions and generators."""
+    _check_function(function, is_async=False)
+
+
+def async_check_function(function: object) -> None:
+    """Raise `TypeError` for what `AsyncCache` cannot cache: anything but a coroutine function."""
+    _check_function(function, is_async=True)
+
+
+def _check_function(function: object, *, is_async: bool) -> None:
     for kind in (classmethod, staticmethod):
         if isinstance(function, kind):
             msg = f"put @{kind.__name__} above @cached: cached() needs the function itself"
@@ -95,7 +104,7 @@ def check_function(function: object, *, is_async: bool) -> None:
         raise TypeError(msg)
 
 
-def sync_loaded(load: Callable[[], Any]) -> Any:
+def loaded(load: Callable[[], Any]) -> Any:
     """Return what `load` returns; `TypeError` for a coroutine, which could be awaited only once."""
     value = load()
     if inspect.iscoroutine(value):

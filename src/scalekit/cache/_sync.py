@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scalekit.cache._entry import Entry
 from scalekit.cache._events import CacheEvent
@@ -13,7 +13,7 @@ from scalekit.cache._function import Plan, finished
 from scalekit.cache._names import Namespace, Registry
 from scalekit.cache._policy import CachePolicy, policy_of
 from scalekit.cache._stats import Counts
-from scalekit.cache._stores import check_callable, check_function, index_of, sync_loaded, sync_store
+from scalekit.cache._stores import check_callable, check_function, index_of, loaded, usable_store
 from scalekit.cache.memory import MemoryCacheStore
 from scalekit.events import guarded
 
@@ -62,7 +62,7 @@ class Cache:
         if on_event is not None:
             check_callable(on_event, "on_event", "as a callable of one event")
         store = MemoryCacheStore() if store is None else store
-        self._store = sync_store(store)
+        self._store = usable_store(store)
         # A hook shall hear of every hit, so hits must not bypass the face.
         self._indexed = index_of(store) if on_event is None else None
         self._names = Namespace(namespace)
@@ -103,7 +103,7 @@ class Cache:
         policy = policy_of(policy, ttl=ttl, none_ttl=none_ttl)
 
         def decorate(function: Callable[P, R]) -> CachedFunction[P, R]:
-            check_function(function, is_async=False)
+            check_function(function)
             plan = Plan(
                 function,
                 self._names,
@@ -115,7 +115,8 @@ class Cache:
                 exclude=exclude,
             )
             self._registry.claim(plan.name, function)
-            return cast("CachedFunction[P, R]", self._wrapped(plan))
+            wrapped: CachedFunction[P, R] = self._wrapped(plan)
+            return wrapped
 
         return decorate
 
@@ -205,11 +206,9 @@ class Cache:
             return self._flights.join((slot.key, snapshot), fill, landed=None)
 
         if indexed is None:
-            wrapper = plan.signature.wrapper(slow, is_async=False)
+            wrapper = plan.signature.wrapper(slow)
         else:
-            wrapper = plan.signature.indexed_wrapper(
-                slow, index, indexed, self._counts, self._clock, is_async=False
-            )
+            wrapper = plan.signature.indexed_wrapper(slow, index, indexed, self._counts, self._clock)
         return finished(wrapper, plan, key=key, invalidate=invalidate, refresh=refresh)
 
     def _through(self, slot: Slot, load: Callable[[], Any], policy: CachePolicy) -> Any:
@@ -240,7 +239,7 @@ class Cache:
         started = self._clock()
         self._counts.loads += 1
         try:
-            value = sync_loaded(load)
+            value = loaded(load)
         except Exception:
             self._counts.load_errors += 1
             self._report(

@@ -1,0 +1,161 @@
+# ruff: noqa: S101  # a suite of tests asserts
+"""The part of `CacheStoreSuite` about loads: snapshots, races, and the model."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from scalekit.cache import Entry, Slot
+from scalekit.testing._cache_probe import LONG, CacheStoreMachine, CacheStoreProbe, called
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_UPDATES = 60
+_READERS = 4
+
+
+class LoadTests:
+    """Tests of calls that overlap."""
+
+    _probe: CacheStoreProbe
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    def test_a_load_that_began_before_an_invalidation_is_not_stored(self) -> None:
+        """A load that began before an invalidation is not stored."""
+        for i in range(len(self._probe.outdating(self._probe.slot("a", "b")))):
+            for had_entry in (False, True):
+                slot = self._probe.slot("a", "b")
+                snapshot = self._probe.missed(slot)
+                if had_entry:
+                    assert self._probe.write(slot, "first", snapshot)
+                self._probe.outdating(slot)[i]()
+                assert not self._probe.write(slot, "stale", snapshot), f"way {i} of outdating a load did not"
+                found = self._probe.read(slot)
+                assert not isinstance(found, Entry) or found.value != "stale"
+
+    def test_an_outdated_snapshot_stays_outdated(self) -> None:
+        """An outdated snapshot stays outdated."""
+        for outdate_again in (False, True):
+            for i in range(len(self._probe.outdating(self._probe.slot("a", "b")))):
+                slot = self._probe.slot("a", "b")
+                snapshot = self._probe.missed(slot)
+                self._probe.outdating(slot)[i]()
+                if outdate_again:
+                    self._probe.outdating(slot)[i]()
+                self._probe.write(slot, "fresh", self._probe.begin(slot))
+                self._probe.delete(slot.key)
+                assert not self._probe.write(slot, "stale", snapshot), "a token must never come back (ABA)"
+                self._probe.missed(slot)
+
+    def test_what_is_invalidated_elsewhere_does_not_matter(self) -> None:
+        """What is invalidated elsewhere does not matter."""
+        slot, other = self._probe.slot("a"), self._probe.slot("a")
+        snapshot = self._probe.missed(slot)
+        for outdate in self._probe.outdating(other):
+            outdate()
+        assert self._probe.write(slot, "value", snapshot)
+        assert self._probe.value(slot) == "value"
+
+    def test_snapshots_are_equal_until_something_is_invalidated(self) -> None:
+        """Snapshots are equal until something is invalidated."""
+        for i in range(len(self._probe.outdating(self._probe.slot("a", "b")))):
+            slot = self._probe.slot("a", "b")
+            first, second = self._probe.missed(slot), self._probe.missed(slot)
+            assert first == second
+            assert hash(first) == hash(second)
+            self._probe.outdating(slot)[i]()
+            assert self._probe.begin(slot) != first
+            self._probe.delete(slot.key)
+            assert self._probe.missed(slot) not in {first, second}
+
+    def test_a_miss_after_begin_belongs_to_that_load(self) -> None:
+        """A miss after begin belongs to that load."""
+        slot = self._probe.slot("a")
+        assert self._probe.begin(slot) == self._probe.missed(slot)
+
+    def test_two_loads_of_one_snapshot_may_both_be_stored(self) -> None:
+        """Two loads of one snapshot may both be stored."""
+        slot = self._probe.slot("a")
+        snapshot = self._probe.missed(slot)
+        assert self._probe.write(slot, "first", snapshot)
+        assert self._probe.write(slot, "second", snapshot)
+        assert self._probe.value(slot) == "second"
+
+    def test_begin_leaves_the_entry_readable(self) -> None:
+        """Begin leaves the entry readable."""
+        slot = self._probe.slot("a")
+        self._probe.write(slot, "old")
+        snapshot = self._probe.begin(slot)
+        assert self._probe.value(slot) == "old"
+        assert self._probe.write(slot, "new", snapshot)
+        assert self._probe.value(slot) == "new"
+
+    # -- concurrency ------------------------------------------------------------------------------
+
+    def test_concurrent_writers_of_many_keys_lose_nothing(self) -> None:
+        """Concurrent writers of many keys lose nothing."""
+        slots = [self._probe.slot("a") for _ in range(40)]
+
+        async def write(mine: Sequence[Slot]) -> None:
+            for slot in mine:
+                now = self._probe.clock()
+                entry = Entry(slot.key, expires=now + LONG)
+                await called(self._probe.store.write, slot, entry, None, now)
+
+        self._probe.concurrently([partial(write, slots[i::4]) for i in range(4)])
+        assert [self._probe.value(slot) for slot in slots] == [slot.key for slot in slots]
+
+    def test_no_stale_value_in_a_race_of_loads_and_invalidations(self) -> None:
+        """No stale value in a race of loads and invalidations."""
+        slot = self._probe.slot("a", "b")
+        source = committed = 0
+        stale: list[tuple[int, int]] = []
+        running = True
+
+        async def update() -> None:
+            nonlocal source, committed, running
+            try:
+                for i in range(_UPDATES):
+                    source += 1
+                    if i % 3:
+                        await called(self._probe.store.invalidate, [slot.tags[i % 3]])
+                    else:
+                        await called(self._probe.store.delete, [slot.key])
+                    committed = source
+                    await asyncio.sleep(0.0005)
+            finally:
+                running = False
+
+        async def read() -> None:
+            while running:
+                oldest = committed
+                found = await called(self._probe.store.read, slot, self._probe.clock())
+                if isinstance(found, Entry):
+                    if found.value < oldest:
+                        stale.append((found.value, oldest))
+                    await asyncio.sleep(0)
+                    continue
+                value = source
+                await asyncio.sleep(0.0002)
+                now = self._probe.clock()
+                entry = Entry(value, expires=now + LONG)
+                await called(self._probe.store.write, slot, entry, found, now)
+
+        self._probe.concurrently([update, *[read] * _READERS])
+        assert not stale, f"(served, committed before): {stale[:5]}"
+
+    # -- the model --------------------------------------------------------------------------------
+
+    def test_it_behaves_like_the_model(self) -> None:
+        """It behaves like the model."""
+        machine = cast("type[RuleBasedStateMachine]", partial(CacheStoreMachine, self._probe))
+        run_state_machine_as_test(
+            machine, settings=settings(stateful_step_count=25, deadline=None, database=None)
+        )
