@@ -68,6 +68,12 @@ def test_a_walk_is_linear_and_leaves_nothing_unaccounted(filler):
     assert info.width == 0 or info.metadata_bytes > 1_000_000 or info.frames > 200
 
 
+def test_a_whole_gif_of_nothing_but_tiny_blocks_is_given_up():
+    comment = b"!\xfe" + b"\x01a" * 500_000 + b"\0"
+    assert probe(hostile.gif(8, 8, extra=comment)).truncated
+    assert not probe(hostile.gif(8, 8, extra=b"!\xfe" + b"\x01a" * 60_000 + b"\0")).truncated
+
+
 @pytest.mark.parametrize("data", ["text", None, 3, object()])
 def test_only_bytes_can_be_probed(data):
     with pytest.raises(ConfigurationError, match="expected data as bytes; got"):
