@@ -43,9 +43,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out tests whose fixture would start a server that was forbidden, or one nobody can install."""
     absent = set()
     if REDIS_URL:
-        absent |= {"own_redis", "redis_cluster", "new_cluster", "sentinel"}
+        absent |= {"own_redis", "redis_cluster", "new_cluster", "sentinel", "starts_servers"}
     if DATABASE_URL:
-        absent |= {"postgres", "pgbouncer"}
+        absent |= {"postgres", "pgbouncer", "starts_servers"}
     if pgbouncers.binary() is None:
         absent |= {"pgbouncer"}
     left_out = [item for item in items if absent.intersection(getattr(item, "fixturenames", ()))]
@@ -77,6 +77,11 @@ def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[None]:
             if name.startswith("os."):
                 blocker.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
         yield
+
+
+@pytest.fixture
+def starts_servers() -> None:
+    """What a test asks for that starts servers by itself: with a server given, none may be started."""
 
 
 @pytest.fixture
@@ -119,7 +124,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def redis_server(
-    redis_flavour: str, _shared_redis: Callable[[str], RedisServer | ExternalRedis]
+    redis_flavour: str, key_prefix: str, _shared_redis: Callable[[str], RedisServer | ExternalRedis]
 ) -> Iterator[RedisServer | ExternalRedis]:
     """A shared server of each flavour found in turn, empty unless it is the one at `REDIS_URL`.
 
@@ -130,6 +135,8 @@ def redis_server(
     yield server
     if isinstance(server, Server):
         server.restore()
+    else:
+        server.forget(key_prefix)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.architecture.source import ROOT
 
 if TYPE_CHECKING:

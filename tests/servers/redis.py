@@ -9,6 +9,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import redis
+
 from tests.servers.lifeline import SYSTEM_PATH, NoServer, Server, wait_until
 
 if TYPE_CHECKING:
@@ -108,6 +110,12 @@ class ExternalRedis:
 
     def flush(self) -> None:
         """Leave the data alone: tests keep to random prefixes."""
+
+    def forget(self, prefix: str) -> None:
+        """Delete the keys of one test."""
+        with redis.Redis.from_url(self.url) as client:
+            for key in client.scan_iter(match=f"*{prefix}*"):
+                client.delete(key)
 
 
 def _reply(answer: BinaryIO) -> Any:

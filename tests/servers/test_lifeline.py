@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.servers import postgres
 from tests.servers.lifeline import free_port, wait_until
 from tests.servers.watchdog import family, processes
+
+pytestmark = pytest.mark.usefixtures("starts_servers")
 
 ROOT = Path(__file__).parents[2]
 

@@ -60,6 +60,7 @@ def test_a_killed_server_restarts_with_its_data(postgres):
     postgres.psql("DROP TABLE kept")
 
 
+@pytest.mark.usefixtures("starts_servers")
 @pytest.mark.parametrize("flavour", postgresql.flavours())
 def test_every_installation_found_can_be_started(flavour):
     server = PostgresServer(postgresql.flavours()[flavour])
@@ -69,6 +70,7 @@ def test_every_installation_found_can_be_started(flavour):
     assert not server.directory.exists()
 
 
+@pytest.mark.usefixtures("starts_servers")
 def test_a_server_that_does_not_start_says_why():
     server = PostgresServer(postgresql.preferred(), "no_such_setting=1")
     with pytest.raises(NoServer, match="no_such_setting"):

@@ -109,10 +109,12 @@ def test_one_binary_can_be_chosen(monkeypatch):
     assert redises.flavours() == {"my-redis": "/opt/my-redis"}
 
 
-def test_another_server_is_never_emptied():
-    server = ExternalRedis("redis://somewhere.invalid")
+def test_of_another_server_only_the_keys_of_a_test_are_deleted(own_redis, key_prefix):
+    own_redis.cmd("MSET", "theirs", 1, key_prefix + "a", 1, "scalekit:{" + key_prefix + "}:b", 1)
+    server = ExternalRedis(own_redis.url)
     server.flush()
-    assert not isinstance(server, RedisServer)
+    server.forget(key_prefix)
+    assert own_redis.cmd("KEYS", "*") == [b"theirs"]
 
 
 def test_waiting_ends():
