@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import inspect
 
 import pytest
@@ -348,6 +349,7 @@ async def test_an_error_that_nobody_waits_for_is_not_logged(cache, caplog):
     with pytest.raises(asyncio.CancelledError):
         await caller
     del caller, load
+    gc.collect()
     assert not caplog.records
 
 
