@@ -98,7 +98,7 @@ def _plain(column: ColumnElement[Any], dialect: Dialect) -> tuple[ColumnElement[
     """Return the expression read as the database stores it, and the Python type of its values."""
     stored: Any = column.type
     # The database sorts what is stored, not what a decorator makes of it (Interval is one only in places).
-    while isinstance(stored, TypeDecorator) and isinstance(stored.dialect_impl(dialect), TypeDecorator):
+    while _decorates(stored) and _decorates(stored.dialect_impl(dialect)):
         stored = stored.load_dialect_impl(dialect)
     try:
         python_type = stored.python_type
@@ -108,6 +108,10 @@ def _plain(column: ColumnElement[Any], dialect: Dialect) -> tuple[ColumnElement[
         # SQLite stores a float; as a rounded Decimal it would not compare equal to itself.
         stored, python_type = Float(), float
     return (column if stored is column.type else type_coerce(column, stored)), python_type
+
+
+def _decorates(stored: Any) -> bool:
+    return isinstance(stored, TypeDecorator)
 
 
 def _described(column: Any, froms: Froms, dialect: Dialect) -> tuple[str, bool]:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session, scoped_session
 
-from scalekit._extras import require
 from scalekit.errors import ConfigurationError
 from scalekit.pagination.sqlalchemy._keys import NULLS_LARGEST
-from scalekit.pagination.sqlalchemy._shape import checked_select, described, entity_of
+from scalekit.pagination.sqlalchemy._shape import checked_select, described, entity_of, is_orm
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
@@ -22,8 +21,7 @@ def checked(session: Any, statement: object) -> Dialect:
 
 
 def async_checked(session: Any, statement: object) -> Dialect:
-    """As `checked`, for the async kinds; they need greenlet, which SQLAlchemy does not install."""
-    require("greenlet", extra="asyncpg", needed_by="AsyncSelectSource")
+    """As `checked`, for the async kinds."""
     from sqlalchemy.ext.asyncio import (  # noqa: PLC0415  # loads asyncio
         AsyncConnection,
         AsyncSession,
@@ -38,7 +36,7 @@ def _checked(session: Any, statement: object, connection: Any, sessions: Any, ex
     select = checked_select(statement)
     if isinstance(session, connection):
         dialect: Dialect = session.dialect
-        if any(entity_of(expression) is not None for _, expression in described(select)):
+        if is_orm(select) and any(entity_of(expression) is not None for _, expression in described(select)):
             raise ConfigurationError(
                 "session", session, "to be a session, since the statement selects entities"
             )

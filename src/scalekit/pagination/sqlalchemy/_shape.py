@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.elements import ColumnElement
     from sqlalchemy.sql.selectable import FromClause
 
+_ONE: ColumnElement[Any] = literal_column("1")
 _SUBQUERY = "page over select(statement.subquery()), with append_key=False if its order is total"
 
 
@@ -63,6 +64,11 @@ def _has_window(statement: Select[Any]) -> bool:
     )
 
 
+def is_orm(statement: Select[Any]) -> bool:
+    """Return whether the statement selects entities or their attributes."""
+    return bool(statement._propagate_attrs)
+
+
 def is_ordered(statement: Select[Any]) -> bool:
     """Return whether the statement has an ORDER BY of its own."""
     return bool(statement._order_by_clauses)
@@ -84,8 +90,7 @@ def only_table(statement: Select[Any]) -> FromClause | None:
 
 def final_froms(statement: Select[Any]) -> Sequence[FromClause]:
     """Return the FROM clause as it will be sent, without the joins that eager loading adds."""
-    one: Any = literal_column("1")
-    bare: Select[Any] = statement.with_only_columns(one, maintain_column_froms=True)
+    bare: Select[Any] = statement.with_only_columns(_ONE, maintain_column_froms=True)
     bare._with_options = ()
     return bare.get_final_froms()
 
