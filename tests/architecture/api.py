@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 SNAPSHOT = "tests/architecture/public_api.txt"
 REGENERATE = f"python -m tests.architecture.api > {SNAPSHOT}"
 _CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.DOTALL | re.MULTILINE)
-_PROTOCOL_DUNDERS = re.compile(
-    r"__(init|call|enter|exit|aenter|aexit|iter|aiter|next|anext|getitem|len|bool|contains)__"
+# Of the dunders those that a caller's syntax uses; of a suite not its tests, which are many and not called.
+_PUBLIC_METHOD = re.compile(
+    r"(?!_|test_)\w+"
+    r"|__(init|call|enter|exit|aenter|aexit|iter|aiter|next|anext|getitem|len|bool|contains)__"
 )
 
 
@@ -65,15 +67,16 @@ def _described(name: str, node: ast.stmt, home: Module, every: list[Module]) -> 
 
 
 def _members(node: ast.ClassDef, home: Module, every: list[Module]) -> Iterator[str]:
+    exported = {name for module in public_modules(every) for name in public_names(module)}
     for base in node.bases:  # what an internal base brings is public as well
-        if isinstance(base, ast.Name) and base.id.startswith("_"):
+        if isinstance(base, ast.Name) and base.id not in exported:
             source, found = resolve(every, home, base.id)
             if isinstance(found, ast.ClassDef):
                 yield from _members(found, source, every)
     for item in node.body:
         match item:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
-                if not item.name.startswith("_") or _PROTOCOL_DUNDERS.fullmatch(item.name):
+                if _PUBLIC_METHOD.fullmatch(item.name):
                     kinds = [ast.unparse(decorator) for decorator in item.decorator_list]
                     yield "".join(f"@{kind} " for kind in kinds) + _function(item)
             case ast.AnnAssign(target=ast.Name(id=name)) if not name.startswith("_"):

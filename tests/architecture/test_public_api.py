@@ -60,6 +60,7 @@ SYNC = """
         async def get(self, key: str, /) -> bytes | None:
             '''Get.'''
         def _private(self): ...
+        def test_it(self): ...
     class _Base:
         def shared(self) -> None:
             '''Share.'''
