@@ -32,15 +32,15 @@ def opened(*, failures=1, reset=RESET, at=100.0, on_change=None):
 class Model:
     """The law: which calls still have a say, how many failed in a row, and when the next probe is due."""
 
-    def __init__(self, failures, reset):
-        self.limit, self.reset = failures, reset
-        self.heard, self.failures, self.due = set(), 0, None
+    def __init__(self, failures, reset, patience):
+        self.limit, self.reset, self.patience = failures, reset, patience
+        self.heard, self.failures, self.due, self.lost = set(), 0, None, 0.0
 
     def admit(self, call, now):
         if self.due is not None:
-            if self.heard or now < self.due:
+            if now < (self.lost if self.heard else self.due):
                 return False
-            self.heard = set()
+            self.lost = now + self.patience
         self.heard.add(call)
         return True
 
@@ -48,7 +48,7 @@ class Model:
         if call not in self.heard:
             return
         if outcome == "abandoned":
-            self.heard.discard(call)
+            self.heard = self.heard - {call} if self.due is None else set()
         elif outcome == "succeeded":
             self.failures, self.due = 0, None
         else:
@@ -64,15 +64,20 @@ class Model:
 class Calls(RuleBasedStateMachine):
     """Calls begin, take their time, and end in any order and way."""
 
-    @initialize(failures=st.integers(1, 3), reset=st.sampled_from([0.5, 1.0, 4.0]))
-    def start(self, failures, reset):
+    @initialize(
+        failures=st.integers(1, 3),
+        reset=st.sampled_from([0.5, 1.0, 4.0]),
+        patience=st.sampled_from([None, 0.25, 2.0]),
+    )
+    def start(self, failures, reset, patience):
         self.changes = []
         self.breaker = Breaker(
             failures=failures,
             reset=reset,
+            patience=patience,
             on_change=lambda state, failures: self.changes.append((state, failures)),
         )
-        self.model = Model(failures, reset)
+        self.model = Model(failures, reset, 10 * reset if patience is None else patience)
         self.now, self.reset, self.last, self.under_way = 1_000.0, reset, "closed", []
         self.expected = []
 
@@ -80,14 +85,11 @@ class Calls(RuleBasedStateMachine):
     def time_passes(self, parts):
         self.now += parts * self.reset / 4
 
-    @rule()
-    def time_comes(self):
-        """Go to the very moment of the probe, or just short of it."""
-        self.now = max(self.now, self.model.due or 0.0)
-
-    @rule()
-    def time_almost_comes(self):
-        self.now = max(self.now, math.nextafter(self.model.due or 0.0, 0.0))
+    @rule(almost=st.booleans())
+    def time_comes(self, almost):
+        """Go to the very moment of the next probe, or just short of it."""
+        moment = (self.model.lost if self.model.heard else self.model.due) or 0.0
+        self.now = max(self.now, math.nextafter(moment, 0.0) if almost and moment else moment)
 
     @rule(calls=st.integers(1, 3))
     def begin(self, calls):
@@ -233,6 +235,29 @@ def test_an_abandoned_probe_makes_room_for_the_next_at_once():
     assert breaker.state == "half-open", "the abandoned probe had a say"
     breaker.succeeded(second)
     assert changes == ["open", "half-open", "half-open", "closed"]
+
+
+def test_a_probe_that_never_reports_is_replaced():
+    breaker = opened(at=100.0)
+    assert breaker.admit(101.0) is not None
+    assert breaker.admit(math.nextafter(111.0, 0.0)) is None
+    assert breaker.retry_in(105.0) == 0.0
+    second = breaker.admit(111.0)
+    assert second is not None
+    assert breaker.admit(111.0) is None
+    breaker.succeeded(second)
+    assert breaker.state == "closed"
+
+
+def test_a_probe_that_only_took_long_has_its_say():
+    """Otherwise a server that answers slower than `patience` would never be let in again."""
+    for outcome, state in (("succeeded", "closed"), ("failed", "open")):
+        breaker = Breaker(failures=1, reset=RESET, patience=5.0)
+        breaker.failed(breaker.admit(100.0), 100.0, 100.0)
+        slow = breaker.admit(101.0)
+        assert breaker.admit(106.0) is not None
+        breaker.succeeded(slow) if outcome == "succeeded" else breaker.failed(slow, 101.0, 107.0)
+        assert breaker.state == state
 
 
 def test_the_outcome_of_an_abandoned_probe_counts_no_more():

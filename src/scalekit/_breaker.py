@@ -23,6 +23,9 @@ State: TypeAlias = 'Literal["closed", "open", "half-open"]'
 class Breaker:
     """Opens after `failures` failed calls in a row, lets one probe through every `reset` seconds.
 
+    A probe that reports nothing within `patience` seconds (default: ten times `reset`) is taken for lost,
+    and the next caller probes in its place.
+
     Safe to share between threads. While all is well `admit` and `succeeded` take no lock.
     """
 
@@ -31,23 +34,32 @@ class Breaker:
         "_generation",
         "_limit",
         "_lock",
+        "_lost_at",
         "_on_change",
+        "_patience",
         "_probing",
         "_reset",
         "_retry_at",
     )
 
     def __init__(
-        self, *, failures: int, reset: float, on_change: Callable[[State, int], None] | None = None
+        self,
+        *,
+        failures: int,
+        reset: float,
+        patience: float | None = None,
+        on_change: Callable[[State, int], None] | None = None,
     ) -> None:
         self._limit = failures
         self._reset = reset
+        self._patience = 10 * reset if patience is None else patience
         self._on_change = on_change
         self._lock = threading.Lock()
         self._generation = 0
         self._failures = 0
         self._retry_at: float | None = None  # None = closed
         self._probing = False
+        self._lost_at = 0.0  # of a probe
 
     @property
     def state(self) -> State:
@@ -70,10 +82,14 @@ class Breaker:
             retry_at = self._retry_at
             if retry_at is None:  # closed in the meantime
                 return self._generation
-            if self._probing or now < retry_at:
+            # A probe is lost when a signal handler raises before its call can report, or in the child
+            # of a fork, which inherits it without the thread. Two that only take long both have a say.
+            if now < (self._lost_at if self._probing else retry_at):
                 return None
-            self._probing = True
-            self._generation += 1  # what was admitted before the probe has no say any more
+            if not self._probing:
+                self._probing = True
+                self._generation += 1  # what was admitted before the probe has no say any more
+            self._lost_at = now + self._patience
             generation, failures = self._generation, self._failures
         self._changed("half-open", failures)
         return generation
