@@ -140,6 +140,11 @@ def test_any_cut_of_any_picture_lies_inside_it(source, target, focal, orientatio
     assert PillowBackend().render(made, data).size == made.canvas
 
 
+def test_an_edge_that_rounding_carries_beyond_the_picture_does_no_harm():
+    data = pictures.encoded(pictures.noise(29, 22), "JPEG")
+    assert render(data, EXACT.cover(14, 10, focal=(0, 0))).size == (14, 10)  # 29 * (15 / 29) > 15
+
+
 def test_contain_centres_on_the_background():
     image = render(pictures.encoded(pictures.quarters(), "PNG"), EXACT.contain(100, 100, background="#0af"))
     assert image.size == (100, 100)

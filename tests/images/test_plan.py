@@ -227,6 +227,14 @@ def test_memory_grows_with_the_picture_and_counts_the_input():
     assert by_format[-1] == 16
 
 
+def test_memory_of_a_turned_picture_is_that_of_the_same_stored_picture():
+    stored = replace(PHOTO, width=6000, height=400)
+    upright = plan(stored, JPEG.fit(3500, 9000))
+    turned = plan(replace(stored, orientation=6), JPEG.fit(9000, 3500))
+    assert turned.size == upright.size
+    assert turned.memory == upright.memory
+
+
 def test_explain_tells_every_step():
     info = replace(PHOTO, orientation=6, icc=True, has_alpha=True, frames=3)
     assert plan(info, JPEG.contain(1920, 1080)).explain().splitlines()[:-1] == [

@@ -209,13 +209,8 @@ def _resized(pixels: Pixels, plan: Plan) -> Pixels:
 
     across, down = pixels.width / plan.source.width, pixels.height / plan.source.height
     left, top, right, bottom = plan.box
-    # Rounding may carry an edge out of the picture by 1e-12, which Pillow refuses.
-    box = (
-        max(0.0, left * across),
-        max(0.0, top * down),
-        min(float(pixels.width), right * across),
-        min(float(pixels.height), bottom * down),
-    )
+    # Rounding may carry an edge out of the picture by 1e-12; Pillow's single precision takes it back.
+    box = (left * across, top * down, right * across, bottom * down)
     if pixels.size == plan.size and box == (0.0, 0.0, float(pixels.width), float(pixels.height)):
         return pixels
     return pixels.resize(plan.size, Image.Resampling.LANCZOS, box=box)  # pyright: ignore[reportUnknownMemberType]
