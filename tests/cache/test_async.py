@@ -332,6 +332,32 @@ async def test_when_nobody_waits_any_more_the_load_is_cancelled(cache):
 
 
 @pytest.mark.anyio
+async def test_a_newcomer_does_not_join_a_load_that_is_being_cancelled(cache):
+    cleanup = asyncio.Event()
+
+    class Slow(Loader):
+        async def load(self, x):
+            try:
+                return await self()
+            finally:
+                await cleanup.wait()
+
+    loader = Slow()
+    load = cache.cached(ttl=60)(loader.load)
+    caller = asyncio.create_task(load(1))
+    await loader.wait_until_running()
+    caller.cancel()
+    await settled()
+    newcomer = asyncio.create_task(load(1))
+    await loader.wait_until_running()
+    loader.gate.set()
+    cleanup.set()
+    assert await newcomer == 0
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+
+
+@pytest.mark.anyio
 async def test_an_error_that_nobody_waits_for_is_not_logged(cache, caplog):
     class Stubborn(Loader):
         async def load(self, x):

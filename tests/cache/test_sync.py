@@ -391,6 +391,7 @@ def test_clear_is_of_this_namespace():
         cache.set("k", cache, ttl=60, tags=["t"])
         cache.set("b:k", 0, ttl=60)
     assert [cache.get("k") for cache in caches] == caches
+    assert [cache.get("b:k") for cache in caches] == [0, 0, 0]
     caches[0].clear()
     assert [cache.get("k") for cache in caches] == [None, *caches[1:]]
     caches[1].invalidate_tags("t")
@@ -402,6 +403,15 @@ def test_refresh_loads_now(cache):
     assert profile(7) == "7 en 1"
     assert profile.refresh(7) == "7 en 2"
     assert profile(7) == "7 en 2"
+
+
+def test_a_refresh_that_loads_what_is_not_cached_removes_the_entry(cache):
+    source = {"value": 1}
+    load = cache.cached(ttl=60, none_ttl=0)(lambda x: source["value"])
+    assert load(1) == 1
+    source["value"] = None
+    assert load.refresh(1) is None
+    assert load(1) is None
 
 
 def test_a_failed_refresh_keeps_the_entry(cache):

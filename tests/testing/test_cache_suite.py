@@ -58,6 +58,11 @@ class KeepsTheFirstLifetime(MemoryCacheStore):
         return super().write(slot, entry, snapshot, now)
 
 
+class KeepsTheOldWhenTheNewHasExpired(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        return super().write(slot, entry, snapshot, now) if entry.expires > now else True
+
+
 class IgnoresTags(MemoryCacheStore):
     def invalidate(self, tags, /):
         pass

@@ -255,10 +255,9 @@ class AsyncCache:
             )
             raise
         now = self._clock()
-        lifetime = policy.lifetime(value)
-        stored = lifetime > 0 and await self._store.write(
-            slot, Entry(value, expires=now + lifetime), snapshot, now
-        )
+        # With a lifetime of 0 the entry is written all the same: it takes the old one away.
+        entry = Entry(value, expires=now + policy.lifetime(value))
+        stored = await self._store.write(slot, entry, snapshot, now)
         outcome = "ok" if stored else "outdated"
         self._report("load", outcome=outcome, key=slot.key, tags=slot.tags, seconds=now - started)
         return value

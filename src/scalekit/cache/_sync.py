@@ -247,8 +247,9 @@ class Cache:
             )
             raise
         now = self._clock()
-        lifetime = policy.lifetime(value)
-        stored = lifetime > 0 and self._store.write(slot, Entry(value, expires=now + lifetime), snapshot, now)
+        # With a lifetime of 0 the entry is written all the same: it takes the old one away.
+        entry = Entry(value, expires=now + policy.lifetime(value))
+        stored = self._store.write(slot, entry, snapshot, now)
         outcome = "ok" if stored else "outdated"
         self._report("load", outcome=outcome, key=slot.key, tags=slot.tags, seconds=now - started)
         return value

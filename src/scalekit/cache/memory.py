@@ -134,6 +134,8 @@ class MemoryCacheStore:
                 self._remove(previous)
             for _ in range(_SWEPT_PER_WRITE):
                 self._sweep_one(now)
+            if entry.expires <= now:
+                return True
             if len(self._nodes) >= self._max_entries:
                 self._evict(now)
             node = _Node(slot.key, entry.value, expires=entry.expires, tags=tags)

@@ -116,6 +116,13 @@ class EntryTests:
             time.sleep(SHORT * 1.5)
         assert self._probe.value(slot) == "second"
 
+    def test_an_expired_entry_takes_the_old_one_away(self) -> None:
+        """An expired entry takes the old one away."""
+        slot = self._probe.slot("t")
+        self._probe.write(slot, "old")
+        assert self._probe.write(slot, "expired", self._probe.begin(slot), ttl=0.0)
+        self._probe.missed(slot)
+
     def test_an_entry_says_when_it_expires(self) -> None:
         """An entry says when it expires."""
         slot = self._probe.slot()
