@@ -82,5 +82,5 @@ def test_a_hash_of_a_key_is_another_key():
     prefix = prefix_of("api")
     hashed = unusual_key(prefix, "x" * 201)
     for name in ("api", "api-"):
-        for key in (hashed, hashed.removeprefix("api"), hashed.removeprefix("api#:"), "x" * 200):
+        for key in (hashed, hashed.removeprefix("api"), hashed.rpartition(":")[2], "x" * 200):
             assert unusual_key(prefix_of(name), key) != hashed

@@ -119,6 +119,26 @@ def test_a_smaller_plan_does_not_make_the_larger_one_forget():
     assert not log.peek(large, 1, START + SECOND).allowed
 
 
+def test_a_shorter_plan_does_not_make_the_longer_one_forget():
+    short, long = quota((2, SECOND)), quota((6, 60 * SECOND))
+    log = SlidingLog(long)
+    log.hit(long, 1, START)
+    log.hit(short, 1, START + 2 * SECOND)
+    assert log.peek(long, 1, START + 2 * SECOND).remaining == (4,)
+
+
+@pytest.mark.parametrize("one", [quota((1, 10)), quota((1, 10), (9, 11))])
+def test_a_refund_does_not_turn_the_clock_back(one):
+    """The unit of START had left the window when the refunded one came in, and its time is gone."""
+    log = SlidingLog(one)
+    assert log.hit(one, 1, START).allowed
+    assert log.hit(one, 1, START + 13).allowed
+    log.refund(1)
+    verdict = log.hit(one, 1, START + 9)
+    assert verdict.allowed
+    assert verdict.reset[0] == 13 + 10 - 9
+
+
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 3)), max_size=80))
 def test_memory_is_bounded_by_what_still_counts(steps):
     one = quota((50, 4))
