@@ -40,6 +40,17 @@ async def test_hit_peek_refund_reset(clock, store):
     ]
 
 
+async def test_without_a_hook_and_with_odd_keys(clock, store):
+    limiter = AsyncRateLimiter("2/m", clock=clock, store=store)
+    long = "🔑" * 500
+    assert await limiter.acquire(long)
+    await limiter.refund(long)
+    assert (await limiter.peek(long)).remaining == 2
+    await limiter.hit(long)
+    await limiter.reset(long)
+    assert (await limiter.peek(long)).remaining == 2
+
+
 async def test_limits_per_key_and_exemption(clock, store):
     events = []
     limiter = AsyncRateLimiter(

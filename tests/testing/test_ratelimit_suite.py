@@ -288,7 +288,6 @@ PLANTED = [
     (DenialsPutItOff, "test_retry_is_the_first_moment_of_admission"),
     (PeekConsumes, "test_peek_foretells_and_consumes_nothing"),
     (RefundBanks, "test_a_refund_banks_nothing"),
-    (RefundsTheOldest, "test_any_history_agrees_with_the_rule"),
     (RefundsTheOldest, "test_a_refund_takes_back_the_newest"),
     (ResetsAll, "test_reset_forgets_one_key"),
     (ResetsNone, "test_reset_forgets_one_key"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from scalekit.errors import ConfigurationError
@@ -41,8 +40,8 @@ def client_key(address: str, *, prefix: int = 64, secret: bytes | None = None) -
         client = str(parsed)
     if secret is None:
         return client
-    key = secret if len(secret) <= _LONGEST_SECRET else hashlib.blake2b(secret).digest()
-    return hashlib.blake2b(client.encode(), key=key, digest_size=16).hexdigest()
+    key = secret if len(secret) <= _LONGEST_SECRET else _digest(secret, 64)
+    return _digest(client.encode(), 16, key).hex()
 
 
 def prefix_of(name: str) -> str:
@@ -62,6 +61,10 @@ def unusual_key(prefix: str, key: object) -> str:
         raise ConfigurationError("key", key, "as a str")
     if len(key) <= LONGEST_KEY:
         return prefix + str(key)
-    return (
-        f"{prefix[:-1]}#:{hashlib.blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=32).hexdigest()}"
-    )
+    return f"{prefix[:-1]}#:{_digest(key.encode('utf-8', 'surrogatepass'), 32).hex()}"
+
+
+def _digest(data: bytes, size: int, key: bytes = b"") -> bytes:
+    from hashlib import blake2b  # noqa: PLC0415  # 3 ms, for OpenSSL comes with it
+
+    return blake2b(data, digest_size=size, key=key).digest()
