@@ -8,11 +8,11 @@ LARGEST = 2**31 - 2
 """One more than this, the row that tells whether a next page exists, still fits a database's int4."""
 
 
-def whole(value: object, parameter: str, *, at_least: int, at_most: int = LARGEST) -> int:
+def whole(value: object, parameter: str, *, at_least: int, at_most: int | None = LARGEST) -> int:
     """Return `value` if it is an int (not a bool) in range; raise `ConfigurationError` otherwise."""
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise ConfigurationError(parameter, value, f">= {at_least}, a whole number")
-    if value > at_most:
+    if at_most is not None and value > at_most:
         raise ConfigurationError(parameter, value, f"<= {at_most}")
     return value
 
@@ -30,6 +30,4 @@ class Bounds:
         """Return the page size for a request: `limit` cut to the maximum, or the default for None."""
         if limit is None:
             return self.limit
-        if limit.__class__ is int and limit > self.max_limit:  # no cap of its own: any int is cut down
-            return self.max_limit
-        return min(whole(limit, "limit", at_least=1), self.max_limit)
+        return min(whole(limit, "limit", at_least=1, at_most=None), self.max_limit)

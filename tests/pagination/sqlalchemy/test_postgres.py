@@ -153,20 +153,26 @@ def test_a_page_reads_little(schema):
     with schema[1].begin() as connection:
         rows = [{"id": n, "a": n // 40 if n % 100 else None, "b": n // 40, "s": "x"} for n in range(20_000)]
         connection.execute(insert(Item), rows)
-        for columns in ("b DESC, id DESC", "b DESC, id", "a, id", "a DESC NULLS LAST, id DESC"):
+        for columns in (
+            "b DESC, id DESC",
+            "b DESC, id",
+            "a, id",
+            "a DESC NULLS LAST, id DESC",
+            "a NULLS FIRST, id",
+        ):
             connection.execute(text(f"CREATE INDEX ON items ({columns})"))
         connection.execute(text("ANALYZE items"))
         for order in (["-b", "-id"], ["-b", "id"], ["a", "id"], [desc("a", nulls="last"), "-id"]):
             read = _read_for_a_page(connection, CursorPaginator(order, secret="s"))
             assert read <= 64, (order, read)
+        nulls_first = CursorPaginator([asc("a", nulls="first"), "id"], secret="s")
+        assert _read_for_a_page(connection, nulls_first, depth=100) <= 64
         connection.rollback()
 
 
-def _read_for_a_page(connection, paginator):
+def _read_for_a_page(connection, paginator, *, depth=16_000):
     source = SelectSource(connection, select(Item.id, Item.a, Item.b))
-    pages = paginator.pages(source, batch=8_000)
-    next(pages)
-    cursor = next(pages).next_cursor
+    cursor = next(paginator.pages(source, batch=depth)).next_cursor
     order = source.order(paginator._rules.order)
     window = paginator._rules.coder(order, None).window(cursor, 20, last=False)
     statement, parameters = order.statement(source._statement, window)

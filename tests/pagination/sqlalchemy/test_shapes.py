@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import (
+    JSON,
     Column,
     Index,
     Integer,
@@ -83,6 +84,12 @@ def test_one_entity(session, shop, statement, order_by):
             select(P.c.title, C.c.text).select_from(P.outerjoin(C, and_(C.c.post_id == P.c.id, C.c.id > 5))),
             ["title"],
         ),
+        (
+            select(Comment.id, Author.name)
+            .join(Author, Author.id != Comment.id)
+            .outerjoin(Post, and_(Post.id == Comment.post_id, Author.id == Post.author_id)),
+            [Comment.text],
+        ),
         (select(Post.title.label("t"), (Post.id % 5).label("r")).where(Post.id > 1), ["-r", "t"]),
     ],
 )
@@ -96,6 +103,12 @@ def test_rows(session, shop, statement, order_by):
 def test_equal_rows_are_kept_when_collections_are_joined(session, shop):
     statement = select(Post, Comment.text).join(Post.comments).options(joinedload(Post.comments))
     assert len(walked(session, statement, ["title"])) == 18
+
+
+def test_rows_with_what_has_no_hash(session, shop):
+    document = literal({"n": [1]}, JSON).label("document")
+    statement = select(Post, document).options(joinedload(Post.comments))
+    assert [row.document for row in walked(session, statement, ["title"])] == [{"n": [1]}] * 12
 
 
 def test_rows_can_be_read_by_name(session, shop):
