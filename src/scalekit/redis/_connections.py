@@ -37,7 +37,7 @@ class Connections:
     """A stack of connections to one server, at most as many as the user's client may have."""
 
     def __init__(self, client: Any, *, timeout: float) -> None:
-        self._make, self._keep = _own.connections(client, timeout=timeout, asynchronous=False, bound=bounded)
+        self._origin = _own.origin(client, timeout=timeout, asynchronous=False, bound=bounded)
         self._callbacks = client.response_callbacks
         self._most = min(client.connection_pool.max_connections, 2**20)
         self._reset()
@@ -80,7 +80,7 @@ class Connections:
                 if not is_failure(error):
                     raise
             connection.disconnect()
-        connection = self._make()
+        connection = self._origin.make()
         connection.connect()
         return connection
 
@@ -97,6 +97,8 @@ class Connections:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().disconnect()
+        for sentinel in self._origin.sentinels:
+            sentinel.connection_pool.disconnect()
 
 
 class Cluster:

@@ -44,17 +44,18 @@ def remaining() -> float | None:
 class _DeadlineSocket:
     """A connected socket whose blocking operations share the thread's deadline."""
 
-    def __init__(self, sock: socket, timeout: float | None) -> None:
+    def __init__(self, sock: socket, timeout: float) -> None:
         self._sock = sock
-        self._own = timeout
+        self._timeout = timeout
+        self._blocking = True
 
     def __getattr__(self, name: str) -> Any:
         """Pass on whatever does not block: fileno, close, getpeername, setsockopt, …."""
         return getattr(self._sock, name)
 
     def settimeout(self, value: float | None) -> None:
-        """Set a limit per operation; the deadline holds besides (0 asks for non-blocking reads)."""
-        self._own = value
+        """Tell whether to block at all (0 says no); how long is the deadline's to say."""
+        self._blocking = value != 0
 
     def recv(self, *args: Any) -> bytes:
         """Receive within what is left of the deadline."""
@@ -72,12 +73,15 @@ class _DeadlineSocket:
         self._sock.sendall(*args)
 
     def _arm(self) -> None:
-        left, own = remaining(), self._own
-        if own is not None and (left is None or own < left):
-            left = own
-        elif left == 0.0:
-            raise TimeoutError("the deadline has passed")
-        self._sock.settimeout(left)
+        self._sock.settimeout(_in_time(self._timeout) if self._blocking else 0.0)
+
+
+def _in_time(timeout: float) -> float:
+    """Return `timeout`, or less if less is left; raises `TimeoutError` if nothing is."""
+    left = remaining()
+    if left == 0.0:
+        raise TimeoutError("the deadline has passed")
+    return timeout if left is None else min(left, timeout)
 
 
 def bounded(connection_class: type[Any], timeout: float) -> type[Any]:
@@ -87,19 +91,14 @@ def bounded(connection_class: type[Any], timeout: float) -> type[Any]:
     """
 
     class DeadlineConnection(connection_class):  # type: ignore[misc]  # the base is the caller's
+        # redis-py reads these before the connect and again before the TLS handshake: each time they are
+        # what is left. What it would set them to is overruled.
+        socket_timeout = socket_connect_timeout = property(lambda _: _in_time(timeout), lambda _, __: None)
+
         def _connect(self) -> Any:
-            # `_connect` is redis-py's abstract method for subclasses: "return a connected socket".
-            left = remaining()
-            if left == 0.0:
-                raise TimeoutError("the deadline has passed")
-            self.socket_timeout = self.socket_connect_timeout = (
-                timeout if left is None else min(left, timeout)
-            )
-            try:
-                connected: Any = connection_class._connect(self)  # noqa: SLF001  # see above
-                # A fake for tests is no socket, and cannot hang either.
-                return _DeadlineSocket(connected, timeout) if isinstance(connected, socket) else connected
-            finally:
-                self.socket_timeout = self.socket_connect_timeout = timeout
+            # redis-py's abstract method for subclasses: "return a connected socket".
+            connected: Any = connection_class._connect(self)  # noqa: SLF001  # see above
+            # A fake for tests is no socket, and cannot hang either.
+            return _DeadlineSocket(connected, timeout) if isinstance(connected, socket) else connected
 
     return DeadlineConnection

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _BELONGS_TO_THE_POOL = frozenset({
     "connection_class",
@@ -101,13 +101,20 @@ def _driver() -> dict[str, Any]:
     return {"driver_info": driver_info.DriverInfo(name="redis-py", lib_version=redis.__version__)}
 
 
-def connections(
-    client: Any, *, timeout: float, asynchronous: bool, bound: Bound
-) -> tuple[Callable[[], Any], object]:
-    """Return a function that makes one unconnected connection of a plain or Sentinel client.
+class Origin(NamedTuple):
+    """Where a link's connections come from: `make` returns a new one, not yet connected.
 
-    The second result must be kept alive as long as the function is used.
+    `sentinels` are the clients that `make` may open connections with, to be closed after use. `pool` is
+    kept because redis-py's Sentinel connections know it only weakly.
     """
+
+    make: Callable[[], Any]
+    sentinels: Sequence[Any]
+    pool: object
+
+
+def origin(client: Any, *, timeout: float, asynchronous: bool, bound: Bound) -> Origin:
+    """Return the origin of connections to where a plain client or a Sentinel master leads."""
     pool = client.connection_pool
     retry = _no_retry(asynchronous=asynchronous)
     limits = {"retry": retry, "socket_timeout": None, "socket_connect_timeout": None}
@@ -116,14 +123,16 @@ def connections(
     sentinel = require(
         "redis.asyncio.sentinel" if asynchronous else "redis.sentinel", extra="redis", needed_by="RedisLink"
     )
-    keep: Any = None
+    own_pool: Any = None
+    sentinels: Sequence[Any] = ()
     if isinstance(pool, sentinel.SentinelConnectionPool):
         manager = _sentinel(pool.sentinel_manager, timeout=timeout, asynchronous=asynchronous, bound=bound)
-        keep = sentinel.SentinelConnectionPool(
+        own_pool = sentinel.SentinelConnectionPool(
             pool.service_name, manager, is_master=pool.is_master, check_connection=pool.check_connection
         )
-        settings["connection_pool"] = keep.connection_kwargs["connection_pool"]
-    return lambda: connection_class(**settings), keep
+        settings["connection_pool"] = own_pool.connection_kwargs["connection_pool"]
+        sentinels = manager.sentinels
+    return Origin(lambda: connection_class(**settings), sentinels, own_pool)
 
 
 def _sentinel(manager: Any, *, timeout: float, asynchronous: bool, bound: Bound) -> Any:
@@ -154,7 +163,8 @@ def _sentinel(manager: Any, *, timeout: float, asynchronous: bool, bound: Bound)
 def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
     """Return a blocking cluster client of our own.
 
-    It asks for the slots at once, so call it within a deadline.
+    It asks for the slots at once, so call it within a deadline. It reads from masters alone: a replica's
+    lag would bring back what was invalidated.
     """
     share = timeout * _NODE_SHARE
     redis = require("redis", extra="redis", needed_by="RedisLink")
@@ -172,8 +182,7 @@ def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
         url=f"redis://{_bracketed(nodes[0].host)}:{nodes[0].port}",
         startup_nodes=nodes[1:],
         require_full_coverage=False,  # the slots of a dead shard fail, the others go on
-        read_from_replicas=client.read_from_replicas,
-        cluster_error_retry_attempts=0,
+        **_no_cluster_retry(asynchronous=False),
         connection_class=bound(base, share),
         **settings,
     )
@@ -188,8 +197,7 @@ def async_cluster(client: Any, *, timeout: float) -> Any:
     return aredis.RedisCluster(
         startup_nodes=[type(node)(node.host, node.port) for node in nodes],
         require_full_coverage=False,
-        read_from_replicas=client.read_from_replicas,
-        cluster_error_retry_attempts=0,
+        **_no_cluster_retry(asynchronous=True),
         ssl=issubclass(client.connection_kwargs["connection_class"], aredis.SSLConnection),
         socket_timeout=timeout * _NODE_SHARE,
         socket_connect_timeout=timeout * _NODE_SHARE,
@@ -204,6 +212,17 @@ def _no_retry(*, asynchronous: bool) -> Any:
     module = "redis.asyncio.retry" if asynchronous else "redis.retry"
     backoff = require("redis.backoff", extra="redis", needed_by="RedisLink")
     return require(module, extra="redis", needed_by="RedisLink").Retry(backoff.NoBackoff(), 0)
+
+
+def _no_cluster_retry(*, asynchronous: bool) -> dict[str, Any]:
+    redis = require("redis", extra="redis", needed_by="RedisLink")
+    options = {"retry": _no_retry(asynchronous=asynchronous)}
+    if int(redis.__version__.partition(".")[0]) <= _LAST_WITH_TWO_RETRIES:
+        options["cluster_error_retry_attempts"] = 0
+    return options
+
+
+_LAST_WITH_TWO_RETRIES = 5  # redis-py 6 made one option of two, and warns of the other
 
 
 def _bracketed(host: str) -> str:
