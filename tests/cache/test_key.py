@@ -177,6 +177,11 @@ def test_arguments_do_not_run_into_each_other(pairs):
     assert one != two
 
 
+def test_the_same_values_under_other_names_are_another_call():
+    one, two = ({"a": 1, "b": 2}, {"b": 1, "a": 2})
+    assert arguments_text(one, ("a", "b"), typed=True) != arguments_text(two, ("b", "a"), typed=True)
+
+
 def test_order_does_not_matter_where_it_has_no_meaning():
     assert text({"a": 1, "b": 2}) == text({"b": 2, "a": 1})
     assert text({"x", "y", "z"}) == text({"z", "y", "x"})
