@@ -179,6 +179,8 @@ def test_numbered_pages():
     for page in (4, 10**30):
         with pytest.raises(OffsetTooDeep):
             numbered.paginate(SOURCE, page=page)
+    with pytest.raises(OffsetTooDeep):
+        numbered.paginate(SOURCE, page=4, limit=3)
     for page in (0, -1, True, "2", None, 1.0):
         with pytest.raises(ConfigurationError, match="page >= 1"):
             numbered.paginate(SOURCE, page=page)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
@@ -72,5 +72,17 @@ def test_every_type_that_orders(session, name, descending):
     paginator = CursorPaginator(order, secret="s")
     unpaged = session.scalars(select(Sample).order_by(*order)).all()
     source = SelectSource(session, select(Sample))
+    assert forward(paginator, source, 5) == unpaged
+    assert backward(paginator, source, 5) == unpaged
+
+
+def test_a_number_finer_than_its_column_says_is_not_rounded(session):
+    session.add_all(samples())
+    session.flush()
+    session.execute(text("UPDATE samples SET amount = rowid / 3.0"))
+    session.commit()
+    paginator = CursorPaginator(["-amount"], secret="s")
+    source = SelectSource(session, select(Sample))
+    unpaged = session.scalars(select(Sample).order_by(Sample.amount.desc())).all()
     assert forward(paginator, source, 5) == unpaged
     assert backward(paginator, source, 5) == unpaged

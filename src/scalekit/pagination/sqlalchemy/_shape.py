@@ -91,7 +91,6 @@ def only_table(statement: Select[Any]) -> FromClause | None:
 def final_froms(statement: Select[Any]) -> Sequence[FromClause]:
     """Return the FROM clause as it will be sent, without the joins that eager loading adds."""
     bare: Select[Any] = statement.with_only_columns(_ONE, maintain_column_froms=True)
-    bare._with_options = ()
     return bare.get_final_froms()
 
 
