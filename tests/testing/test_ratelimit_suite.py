@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -122,6 +123,14 @@ class ReadsThenWrites(Plain):
             return verdict
         time.sleep(0)
         return log.hit(widened(quota, by=1000), cost, now)
+
+
+class Unlocked(Plain):
+    """Atomic as long as no other thread runs meanwhile."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = contextlib.nullcontext()
 
 
 class ReadsThenWritesAsync(Twin):
@@ -278,6 +287,7 @@ class RemainingBefore(Plain):
 PLANTED = [
     (AdmitsOneTooMany, "test_admits_exactly_the_limit"),
     (ConsumesOnDenial, "test_a_denial_consumes_nothing_from_any_limit"),
+    (Unlocked, "test_concurrent_hits_admit_exactly_the_limit"),
     (ReadsThenWrites, "test_concurrent_hits_admit_exactly_the_limit"),
     (lambda: ReadsThenWritesAsync(Plain()), "test_concurrent_hits_admit_exactly_the_limit"),
     (LosesRefunds, "test_concurrent_refunds_lose_nothing"),

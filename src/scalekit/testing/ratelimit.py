@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from scalekit.ratelimit._limit import Limit
 from scalekit.ratelimit._quota import NEVER, Quota, Verdict
 from scalekit.ratelimit._sliding_log import SlidingLog
-from scalekit.testing._ratelimit_calls import START, RateLimitStoreCalls, limit, quota_of
+from scalekit.testing._ratelimit_calls import START, RateLimitStoreCalls, YieldingQuota, limit, quota_of
 
 __all__ = ["RateLimitStoreSuite"]
 
@@ -227,12 +227,12 @@ class RateLimitStoreSuite(RateLimitStoreCalls):
 
     def test_concurrent_hits_admit_exactly_the_limit(self) -> None:
         """Eight at once, several limits: not one more than the smallest, and none lost from the others."""
-        key, quota = self._key(), Quota([limit(100, _HOUR), limit(300, 2 * _HOUR)])
-        verdicts = self._together(60, "hit", key, quota, 1, self._now)
+        key, quota = self._key(), YieldingQuota([limit(400, _HOUR), limit(1_200, 2 * _HOUR)])
+        verdicts = self._together(100, "hit", key, quota, 1, self._now)
         admitted = [verdict for verdict in verdicts if verdict.allowed]
-        assert len(admitted) == 100  # noqa: PLR2004
-        assert {verdict.remaining for verdict in admitted} == {(n, n + 200) for n in range(100)}
-        assert self._peek(key, quota).remaining == (0, 200)
+        assert len(admitted) == 400  # noqa: PLR2004
+        assert {verdict.remaining for verdict in admitted} == {(n, n + 800) for n in range(400)}
+        assert self._peek(key, quota).remaining == (0, 800)
 
     def test_concurrent_refunds_lose_nothing(self) -> None:
         """As many refunds as hits leave everything free."""
