@@ -48,7 +48,7 @@ _MOST_SHAPES = 64
 class SelectOrder(TotalOrder):
     """A total order over a statement's rows, with the statements that read it."""
 
-    __slots__ = ("_binds", "_forms", "_names", "_nulls_largest", "_sql", "_statements", "reader")
+    __slots__ = ("_elements", "_forms", "_names", "_nulls_largest", "_sql", "_statements", "reader")
 
     def __init__(self, statement: Select[Any], sql: Sequence[SqlKey], dialect: Dialect) -> None:
         super().__init__([key.sort for key in sql])
@@ -58,6 +58,9 @@ class SelectOrder(TotalOrder):
         self._names = [f"_scalekit_{index}" for index in range(len(sql))]
         binds = [bindparam(name, type_=key.element.type) for name, key in zip(self._names, sql, strict=True)]
         self._forms = Forms(sql, binds, row_values=dialect.name == "postgresql")
+        self._elements: dict[
+            object, tuple[list[tuple[ColumnElement[bool], int]], list[ColumnElement[Any]]]
+        ] = {}
         self._statements: WeakKeyDictionary[Select[Any], dict[object, Select[Any]]] = WeakKeyDictionary()
 
     def statement(self, base: Select[Any], window: Window) -> tuple[Select[Any], dict[str, Any]]:
@@ -75,16 +78,16 @@ class SelectOrder(TotalOrder):
             prepared = self._statements[base] = {}
         statement = prepared.get(pattern)
         if statement is None:
-            statement = prepared[pattern] = self._built(base, window)
+            statement = prepared[pattern] = self._built(base, window, pattern)
         return statement, parameters
 
-    def _built(self, base: Select[Any], window: Window) -> Select[Any]:
-        position, backward = window.position, window.backward
-        clauses = self._sorted([key.element for key in self._sql], backward=backward)
-        if position is None:
+    def _built(self, base: Select[Any], window: Window, pattern: object) -> Select[Any]:
+        if pattern not in self._elements:
+            self._elements[pattern] = self._elements_of(window)
+        branches, clauses = self._elements[pattern]
+        backward = window.backward
+        if window.position is None:
             return self.reader.prepared(base).order_by(*clauses).limit(_LIMIT)
-        found = ranges(self, position.values, backward=backward, inclusive=position.inclusive)
-        branches = self._forms.branches(found, [value is None for value in position.values])
         if len(branches) == 1:
             return self.reader.prepared(base).where(branches[0][0]).order_by(*clauses).limit(_LIMIT)
         # The branches find the keys, each from its own stretch of the index; the rows are then read by
@@ -106,6 +109,16 @@ class SelectOrder(TotalOrder):
             for key, name in zip(self._sql, self._names, strict=True)
         ]
         return self.reader.prepared(base).where(and_(*same)).order_by(*clauses)
+
+    def _elements_of(
+        self, window: Window
+    ) -> tuple[list[tuple[ColumnElement[bool], int]], list[ColumnElement[Any]]]:
+        position, backward = window.position, window.backward
+        clauses = self._sorted([key.element for key in self._sql], backward=backward)
+        if position is None:
+            return [], clauses
+        found = ranges(self, position.values, backward=backward, inclusive=position.inclusive)
+        return self._forms.branches(found, [value is None for value in position.values]), clauses
 
     def _sorted(self, elements: Sequence[ColumnElement[Any]], *, backward: bool) -> list[ColumnElement[Any]]:
         pairs = zip(self.keys, elements, strict=True)
