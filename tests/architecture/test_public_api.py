@@ -60,7 +60,8 @@ SYNC = """
         async def get(self, key: str, /) -> bytes | None:
             '''Get.'''
         def _private(self): ...
-        def test_it(self): ...
+        def test_it(self):
+            '''Not called by anybody.'''
     class _Base:
         def shared(self) -> None:
             '''Share.'''
