@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 import threading
 import time
@@ -407,3 +408,18 @@ def test_threads_that_come_while_it_closes_get_in():
 
     in_threads(16, work, turns)
     assert {breaker.state for breaker in breakers} == {"closed"}
+
+
+def test_a_lock_that_is_held_at_a_fork_is_free_in_the_child():
+    script = """
+import os
+from scalekit._breaker import Breaker
+breaker = Breaker(failures=1, reset=1.0)
+breaker.failed(breaker.admit(0.0), 0.0, 0.0)
+with breaker._lock:
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if breaker.admit(0.5) is None and breaker.admit(2.0) is not None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=10)

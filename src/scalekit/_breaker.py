@@ -11,13 +11,27 @@ reopen it after a good probe, and their late successes would close it under a de
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Literal, TypeAlias
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 State: TypeAlias = 'Literal["closed", "open", "half-open"]'
+
+
+_alive: WeakSet[Breaker] = WeakSet()
+
+
+def _renew_locks() -> None:
+    for breaker in _alive:
+        breaker.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):  # a lock that is held at the fork has no holder in the child
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class Breaker:
@@ -30,6 +44,7 @@ class Breaker:
     """
 
     __slots__ = (
+        "__weakref__",
         "_failures",
         "_generation",
         "_limit",
@@ -60,6 +75,11 @@ class Breaker:
         self._retry_at: float | None = None  # None = closed
         self._probing = False
         self._lost_at = 0.0  # of a probe
+        _alive.add(self)
+
+    def renew_lock(self) -> None:
+        """Begin with a free lock, in the child of a fork."""
+        self._lock = threading.Lock()
 
     @property
     def state(self) -> State:

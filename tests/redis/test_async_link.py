@@ -11,7 +11,7 @@ import redis
 import redis.asyncio
 from anyio.to_thread import run_sync as apart
 
-from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
+from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
 from scalekit.redis import AsyncRedisLink
 from scalekit.testing import ManualClock
 from tests.redis.proxies import Proxy, full_backlog
@@ -97,8 +97,8 @@ async def test_one_callers_trouble_is_no_others(redis_url, key_prefix, monkeypat
             link.execute("ECHO", "after"),
             return_exceptions=True,
         )
-        ours = [b"before", BackendError, BackendError, UnicodeEncodeError, ZeroDivisionError]
-        ours += [IndexError, BackendError, b"after"]
+        ours = [b"before", BackendError, BackendError, BackendError, ZeroDivisionError]
+        ours += [ConfigurationError, BackendError, b"after"]
         assert [o if isinstance(o, bytes) else type(o) for o in outcomes] == ours
         assert isinstance(outcomes[1].__cause__, redis.ResponseError)
         assert link.state == "closed"
@@ -251,6 +251,7 @@ async def test_closing_fails_what_is_under_way_and_the_link_can_be_used_again(ow
     await asyncio.sleep(0)
     await link.aclose()
     assert [type(outcome) for _, outcome in await asyncio.gather(*calls)] == [BackendError] * 3
+    assert link.state == "closed"  # that was no statement about the server
     await link.aclose()
     await apart(own_redis.thaw)
     clients = [
@@ -259,6 +260,28 @@ async def test_closing_fails_what_is_under_way_and_the_link_can_be_used_again(ow
         if b"lib-name=redis-py" in line
     ]
     assert clients == []
+
+
+async def test_a_stall_of_the_loop_is_not_the_servers_silence(own_redis, link):
+    calls = [asyncio.ensure_future(link.execute("ECHO", f"{i}")) for i in range(3)]
+    for _ in range(4):
+        await asyncio.sleep(0)
+    until = time.perf_counter() + 2 * DEADLINE
+    while time.perf_counter() < until:  # the replies arrive meanwhile
+        pass
+    assert await asyncio.gather(*calls) == [b"0", b"1", b"2"]
+    assert link.state == "closed"
+
+
+async def test_an_empty_pipeline_is_no_sign_of_life(own_redis):
+    clock = ManualClock()
+    async with AsyncRedisLink.from_url(own_redis.url, clock=clock, breaker_failures=1) as link:
+        await apart(own_redis.freeze)
+        await timed(link.execute("PING"))
+        clock.advance("1s")
+        assert await link.pipeline([]) == []
+        assert link.state == "open"
+        await apart(own_redis.thaw)
 
 
 async def test_unix_sockets(own_redis):

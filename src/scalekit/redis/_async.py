@@ -61,6 +61,8 @@ class AsyncRedisLink:
         )
         self._cluster = _own.is_cluster(client, asynchronous=True)
         self._client = client
+        # Made for the check alone: options that cannot work are refused here, not by every call.
+        async_transport(client, cluster=self._cluster, timeout=self._guard.timeout)
         self._loops: dict[asyncio.AbstractEventLoop, tuple[Batches, AsyncGenerator[None, None]]] = {}
         self._latest: tuple[asyncio.AbstractEventLoop | None, Batches | None] = (None, None)
 
@@ -113,6 +115,8 @@ class AsyncRedisLink:
         Not a transaction. Raises as `execute` does; an error reply to any of them is raised after all
         replies were read, so the others did take effect.
         """
+        if not commands:
+            return []
         ticket = self._guard.admit(commands)
         try:
             submit = self._here().submit
@@ -130,8 +134,8 @@ class AsyncRedisLink:
             return latest
         known = self._loops.get(loop)
         if known is None:
-            for other in [other for other in self._loops if other.is_closed()]:
-                del self._loops[other]
+            for other in [other for other in list(self._loops) if other.is_closed()]:
+                self._loops.pop(other, None)
             batches = Batches(
                 async_transport(self._client, cluster=self._cluster, timeout=self._guard.timeout),
                 timeout=self._guard.timeout,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from scalekit._extras import require
 from scalekit.redis import _own
 from scalekit.redis._deadline import bounded, remaining
-from scalekit.redis._failure import Crowded, is_failure, is_reply
+from scalekit.redis._failure import Crowded, is_failure, is_rejected, is_reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,40 +40,55 @@ class Connections:
     def __init__(self, client: Any, *, timeout: float) -> None:
         self._origin = _own.origin(client, timeout=timeout, asynchronous=False, bound=bounded)
         self._callbacks = client.response_callbacks
-        self._most = min(client.connection_pool.max_connections, 2**20)
+        most = client.connection_pool.max_connections
+        self._most = most if most < _UNBOUNDED else None
         self._reset()
 
     def _reset(self) -> None:
         self._idle: list[Any] = []
-        self._slots = threading.Semaphore(self._most)
+        # Tokens, and no threading.Semaphore: that one is Python, and an exception from a signal handler
+        # (a worker's soft time limit) inside its acquire() leaves it locked for ever.
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        for _ in range(self._most or 0):
+            self._tokens.put(None)
         self._pid = os.getpid()
 
     def exchange(self, commands: Sequence[Command], /) -> list[Any]:
         if self._pid != os.getpid():
             self._reset()  # a forked child must not talk on its parent's sockets
-        slots = self._slots
-        if not slots.acquire(timeout=remaining()):
-            raise Crowded
+        if self._most is None:
+            return self._converse(commands)
+        tokens = self._tokens
         try:
-            connection = self._ready()
-            try:
-                connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-                replies = [self._read(connection, command) for command in commands]
-            except BaseException:
-                connection.disconnect()  # an unread reply must never reach the next command
-                raise
-            self._idle.append(connection)
-            return replies
+            tokens.get(timeout=remaining())
+        except Empty:
+            raise Crowded from None
+        try:
+            return self._converse(commands)
         finally:
-            slots.release()
+            tokens.put(None)
 
-    def _ready(self) -> Any:
+    def _converse(self, commands: Sequence[Command]) -> list[Any]:
+        idle = self._idle  # another list by the end if the link was closed or the process forked
+        connection = self._ready(idle)
+        try:
+            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+            replies = [self._read(connection, command) for command in commands]
+        except BaseException as error:
+            if is_rejected(error):  # before a byte was sent
+                idle.append(connection)
+            else:
+                connection.disconnect()  # an unread reply must never reach the next command
+            raise
+        if idle is self._idle:
+            idle.append(connection)
+        else:
+            connection.disconnect()
+        return replies
+
+    def _ready(self, idle: list[Any]) -> Any:
         """Return a connection on which nothing is pending and which the server has not closed."""
-        while self._idle:
-            try:
-                connection = self._idle.pop()  # the warmest; list.pop and append are atomic
-            except IndexError:
-                break
+        while (connection := _popped(idle)) is not None:
             try:
                 if not connection.can_read(0):
                     return connection
@@ -92,13 +108,28 @@ class Connections:
                 return error
             raise
         callback = self._callbacks.get(command[0]) if isinstance(command[0], str) else None
-        return reply if callback is None else callback(reply)
+        try:
+            return reply if callback is None else callback(reply)
+        except Exception as error:  # noqa: BLE001  # redis-py's trouble with a reply that was read
+            return error
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().disconnect()
+        idle, self._idle = self._idle, []
+        while (connection := _popped(idle)) is not None:
+            connection.disconnect()
         for sentinel in self._origin.sentinels:
             sentinel.connection_pool.disconnect()
+
+
+_UNBOUNDED = 2**16  # redis-py before 8 says 2**31
+
+
+def _popped(idle: list[Any]) -> Any:
+    """Return the warmest connection, or None; safe against other threads, as list.pop is atomic."""
+    try:
+        return idle.pop()
+    except IndexError:
+        return None
 
 
 class Cluster:
@@ -107,11 +138,11 @@ class Cluster:
     def __init__(self, client: Any, *, timeout: float) -> None:
         self._theirs = client
         self._timeout = timeout
-        self._lock = threading.Lock()
         self._reset()
 
     def _reset(self) -> None:
         self._client: Any = None
+        self._lock = threading.Lock()  # the parent's may have been held at the fork
         self._pid = os.getpid()
 
     def exchange(self, commands: Sequence[Command], /) -> list[Any]:

@@ -28,11 +28,12 @@ _current = _Current()
 @contextmanager
 def deadline(ends: float) -> Generator[None]:
     """Give the socket operations of this thread until `ends`, on `time.monotonic`."""
-    _current.at = ends
+    outer = _current.at  # of a call that calls another link, as a credential provider may
+    _current.at = ends if outer is None else min(ends, outer)
     try:
         yield
     finally:
-        _current.at = None
+        _current.at = outer
 
 
 def remaining() -> float | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from scalekit._extras import require
 
 
+class Closed(Exception):
+    """The link was closed under the call: no statement about the server."""
+
+
 class Crowded(Exception):  # an outcome between two modules, not a fault that users see
     """No connection became free within the deadline: no statement about the server."""
 
@@ -19,20 +23,21 @@ def is_reply(error: BaseException) -> bool:
 
 
 def is_rejected(error: BaseException) -> bool:
-    """Tell whether redis-py refused to send the command, as it does for an argument it cannot encode.
+    """Tell whether the command could not be sent, as one with an argument that cannot be encoded.
 
     On a cluster such refusals share a class with failed look-ups of the slots; only those have a cause.
     """
     errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
     if isinstance(error, errors.RedisClusterException):
         return error.__cause__ is None and not isinstance(error, errors.SlotNotCoveredError)
-    return isinstance(error, errors.DataError)
+    return isinstance(error, (errors.DataError, UnicodeEncodeError))
 
 
 def is_failure(error: BaseException) -> bool:
     """Tell whether `error` came from the network or the server, and not from the caller or a bug."""
     errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
-    ours = (errors.RedisError, errors.RedisClusterException, OSError)
+    # UnicodeError: what name resolution raises for a host that is no name.
+    ours = (errors.RedisError, errors.RedisClusterException, OSError, UnicodeError)
     return isinstance(error, ours) and not is_rejected(error)
 
 

@@ -42,9 +42,10 @@ class Guard:
         self.timeout = seconds(timeout, "timeout")
         self._clock = clock
         self._emit = guarded(on_event)
-        self._breaker = Breaker(
-            failures=failures, reset=seconds(reset, "breaker_reset"), on_change=self._report
-        )
+        reset = seconds(reset, "breaker_reset")
+        # A probe reports within its deadline, or never: then the next one may go soon after.
+        patience = 2 * self.timeout + reset
+        self._breaker = Breaker(failures=failures, reset=reset, patience=patience, on_change=self._report)
 
     @property
     def state(self) -> State:
@@ -57,8 +58,11 @@ class Guard:
     def admit(self, commands: Sequence[Sequence[Any]]) -> Ticket:
         """Return the ticket to settle the call with.
 
-        Raises `BackendUnavailable` while the breaker is open.
+        Raises `BackendUnavailable` while the breaker is open, `ConfigurationError` for what is no command.
         """
+        for command in commands:
+            if not command or not isinstance(command[0], (str, bytes)):
+                raise ConfigurationError("command", command, "to begin with a command's name")
         began = self._clock()
         generation = self._breaker.admit(began)
         if generation is None:
@@ -98,6 +102,8 @@ class Guard:
                 raise BackendTimeout(_BACKEND, _named(commands), detail) from error
             raise BackendError(_BACKEND, _named(commands), _described(error)) from error
         self._breaker.abandoned(ticket.generation)
+        if isinstance(error, _failure.Closed):
+            raise BackendError(_BACKEND, _named(commands), "the link was closed") from None
         if isinstance(error, _failure.Crowded):
             detail = f"no connection free within {self.timeout * 1000:g} ms"
             raise BackendTimeout(_BACKEND, _named(commands), detail) from None

@@ -114,7 +114,11 @@ class Origin(NamedTuple):
 
 
 def origin(client: Any, *, timeout: float, asynchronous: bool, bound: Bound) -> Origin:
-    """Return the origin of connections to where a plain client or a Sentinel master leads."""
+    """Return the origin of connections to where a plain client or a Sentinel master leads.
+
+    Raises `ConfigurationError` where redis-py cannot make a connection of the client's options.
+    """
+    errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
     pool = client.connection_pool
     retry = _no_retry(asynchronous=asynchronous)
     limits = {"retry": retry, "socket_timeout": None, "socket_connect_timeout": None}
@@ -132,6 +136,10 @@ def origin(client: Any, *, timeout: float, asynchronous: bool, bound: Bound) -> 
         )
         settings["connection_pool"] = own_pool.connection_kwargs["connection_pool"]
         sentinels = manager.sentinels
+    try:
+        connection_class(**settings)  # a URL's options are checked here and not before
+    except (TypeError, ValueError, errors.RedisError) as error:
+        raise ConfigurationError("client", client, f"with options that redis-py knows ({error})") from error
     return Origin(lambda: connection_class(**settings), sentinels, own_pool)
 
 

@@ -105,6 +105,8 @@ class RedisLink:
         Not a transaction. Raises as `execute` does; an error reply to any of them is raised after all
         replies were read, so the others did take effect.
         """
+        if not commands:
+            return []
         ticket = self._guard.admit(commands)
         ends = monotonic() + self._guard.timeout
         try:
