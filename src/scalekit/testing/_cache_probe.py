@@ -87,7 +87,7 @@ class CacheStoreProbe:
     def outdating(self, slot: Slot) -> list[Callable[[], object]]:
         return [
             lambda: self.delete(slot.key),
-            *(lambda tag=tag: self.invalidate(tag) for tag in slot.tags),  # type: ignore[misc]
+            *(lambda tag=tag: self.invalidate(tag) for tag in slot.tags),
             lambda: self.begin(slot),
             lambda: self.write(slot, "newer"),
         ]
