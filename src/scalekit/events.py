@@ -38,11 +38,11 @@ class Event:
         key: str | None = None,
         seconds: float | None = None,
     ) -> None:
-        self.block = block
-        self.name = name
-        self.key = key
-        self.outcome = outcome
-        self.seconds = seconds
+        self.block: str = block
+        self.name: str = name
+        self.key: str | None = key
+        self.outcome: str = outcome
+        self.seconds: float | None = seconds
 
     def fields(self) -> dict[str, Any]:
         """Return every field with its value, those of the subclass included."""
@@ -61,8 +61,8 @@ class LinkEvent(Event):
 
     def __init__(self, name: str, *, outcome: str, backend: str, failures: int) -> None:
         super().__init__("link", name, outcome=outcome)
-        self.backend = backend
-        self.failures = failures
+        self.backend: str = backend
+        self.failures: int = failures
 
 
 class Hook(Protocol):

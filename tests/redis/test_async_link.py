@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
+import threading
 import time
 
 import pytest
@@ -263,13 +266,16 @@ async def test_closing_fails_what_is_under_way_and_the_link_can_be_used_again(ow
 
 
 async def test_a_stall_of_the_loop_is_not_the_servers_silence(own_redis, link):
+    await apart(own_redis.freeze)
     calls = [asyncio.ensure_future(link.execute("ECHO", f"{i}")) for i in range(3)]
-    for _ in range(4):
-        await asyncio.sleep(0)
+    await asyncio.sleep(0.005)  # they are on their way
+    thaw = threading.Timer(0.01, os.kill, (own_redis.pid, signal.SIGCONT))
+    thaw.start()
     until = time.perf_counter() + 2 * DEADLINE
     while time.perf_counter() < until:  # the replies arrive meanwhile
         pass
     assert await asyncio.gather(*calls) == [b"0", b"1", b"2"]
+    await apart(thaw.join)
     assert link.state == "closed"
 
 

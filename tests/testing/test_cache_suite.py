@@ -209,7 +209,11 @@ def test_the_model_alone_finds_it(broken):
         return CacheStoreMachine(CacheStoreProbe(driver, broken(), ManualClock()))
 
     without_shrinking = settings(
-        phases=[Phase.generate], database=None, deadline=None, report_multiple_bugs=False
+        phases=[Phase.generate],
+        max_examples=1_000,  # it ends with the first that fails
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
     )
     with Driver() as driver, pytest.raises(AssertionError):
         run_state_machine_as_test(machine, settings=without_shrinking)

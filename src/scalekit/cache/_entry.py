@@ -22,8 +22,8 @@ class Entry:
     __slots__ = ("expires", "value")
 
     def __init__(self, value: Any, *, expires: float) -> None:
-        self.value = value
-        self.expires = expires
+        self.value: Any = value
+        self.expires: float = expires
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.value!r} expires={self.expires!r}>"

@@ -27,4 +27,4 @@ class CacheEvent(Event):
         tags: tuple[str, ...] = (),
     ) -> None:
         super().__init__("cache", name, outcome=outcome, key=key, seconds=seconds)
-        self.tags = tags
+        self.tags: tuple[str, ...] = tags

@@ -60,7 +60,7 @@ def async_usable_store(store: Any) -> AsyncCacheStore:
     if inspect.iscoroutinefunction(store.read):
         return store
     sync: object = store
-    if isinstance(sync, NonblockingCacheStore) and sync.nonblocking is True:
+    if isinstance(sync, NonblockingCacheStore) and getattr(sync, "nonblocking", False) is True:
         return AwaitableStore(sync)
     msg = f"{type(store).__name__} would block the event loop: use its async twin, or Cache"
     raise TypeError(msg)

@@ -23,10 +23,10 @@ class ImageEvent(Event):
         self, outcome: str, seconds: float, *, image: CompressedImage | None = None, reason: str | None = None
     ) -> None:
         super().__init__("images", "compress", outcome=outcome, seconds=seconds)
-        self.reason = reason
-        self.input_format = None if image is None else image.report.plan.source.format
-        self.input_bytes = None if image is None else image.input_bytes
-        self.output_bytes = None if image is None else image.output_bytes
+        self.reason: str | None = reason
+        self.input_format: str | None = None if image is None else image.report.plan.source.format
+        self.input_bytes: int | None = None if image is None else image.input_bytes
+        self.output_bytes: int | None = None if image is None else image.output_bytes
 
 
 def compressed(image: CompressedImage, seconds: float) -> ImageEvent:

@@ -26,7 +26,7 @@ class PageEvent(Event):
 
     def __init__(self, name: str, *, outcome: str, seconds: float, items: int | None) -> None:
         super().__init__("pagination", name, outcome=outcome, seconds=seconds)
-        self.items = items
+        self.items: int | None = items
 
 
 class Observed:

@@ -67,7 +67,7 @@ class Order:
         if not isinstance(append_key, bool):
             raise ConfigurationError("append_key", append_key, "True or False")
         self.keys: tuple[Key, ...] = tuple(_parsed(key) for key in order_by)
-        self.append_key = append_key
+        self.append_key: bool = append_key
         if not self.keys:
             raise ConfigurationError("order_by", order_by, "with at least one key")
 
@@ -100,7 +100,7 @@ class TotalOrder:
     __slots__ = ("__weakref__", "fingerprint", "keys")
 
     def __init__(self, keys: Sequence[SortKey]) -> None:
-        self.keys = tuple(keys)
-        self.fingerprint = repr(
+        self.keys: tuple[SortKey, ...] = tuple(keys)
+        self.fingerprint: bytes = repr(
             [(key.name, key.descending, key.nulls_first, key.kind.name) for key in keys]
         ).encode("utf-8", "surrogatepass")

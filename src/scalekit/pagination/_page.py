@@ -33,11 +33,11 @@ class Page(Generic[T]):
         previous_cursor: str | None = None,
         total: Count | None = None,
     ) -> None:
-        self.items = items
-        self.next_cursor = next_cursor
-        self.previous_cursor = previous_cursor
-        self.limit = limit
-        self.total = total
+        self.items: list[T] = items
+        self.next_cursor: str | None = next_cursor
+        self.previous_cursor: str | None = previous_cursor
+        self.limit: int = limit
+        self.total: Count | None = total
 
     @property
     def has_next(self) -> bool:
@@ -105,11 +105,11 @@ class OffsetPage(Generic[T]):
     def __init__(
         self, items: list[T], *, page: int, limit: int, has_next: bool, total: Count | None = None
     ) -> None:
-        self.items = items
-        self.page = page
-        self.limit = limit
-        self.has_next = has_next
-        self.total = total
+        self.items: list[T] = items
+        self.page: int = page
+        self.limit: int = limit
+        self.has_next: bool = has_next
+        self.total: Count | None = total
 
     @property
     def offset(self) -> int:

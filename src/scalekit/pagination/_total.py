@@ -25,7 +25,7 @@ class Total:
     __slots__ = ("cap",)
 
     def __init__(self, cap: int | None) -> None:
-        self.cap = None if cap is None else whole(cap, "cap", at_least=1)
+        self.cap: int | None = None if cap is None else whole(cap, "cap", at_least=1)
 
     @classmethod
     def exact(cls) -> Total:

@@ -36,7 +36,7 @@ class Decision:
     __slots__ = ("_epoch", "_quota", "_verdict", "allowed")
 
     def __init__(self, quota: Quota, verdict: Verdict, epoch: float, /) -> None:
-        self.allowed = verdict.allowed
+        self.allowed: bool = verdict.allowed
         self._quota = quota
         self._verdict = verdict
         self._epoch = epoch

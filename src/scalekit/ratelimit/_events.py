@@ -32,9 +32,9 @@ class RateLimitEvent(Event):
         seconds: float | None = None,
     ) -> None:
         super().__init__("ratelimit", name, outcome=outcome, key=key, seconds=seconds)
-        self.limiter = limiter
-        self.cost = cost
-        self.decision = decision
+        self.limiter: str = limiter
+        self.cost: int | None = cost
+        self.decision: Decision | None = decision
 
 
 def outcome(decision: Decision, *, counted: bool) -> str:

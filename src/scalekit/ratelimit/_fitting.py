@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit.protocols import NonblockingRateLimitStore, RateLimitStore
@@ -55,16 +55,15 @@ def async_fitting_store(
 
     Raises `ConfigurationError`, or `TypeError` if it would block the event loop.
     """
-    if isinstance(store, NonblockingRateLimitStore):
+    if _is_async(store):
+        return store
+    # The value besides the protocol: from Python 3.12 on `isinstance` asks for no more than the name.
+    if isinstance(store, NonblockingRateLimitStore) and getattr(store, "nonblocking", False) is True:
         return InsideStore(store)
-    if not _is_async(store):
-        raise TypeError(
-            f"{type(store).__name__} would block the event loop: use RateLimiter, or its async twin"
-        )
-    return store
+    raise TypeError(f"{type(store).__name__} would block the event loop: use RateLimiter, or its async twin")
 
 
-def _is_async(store: object) -> bool:
+def _is_async(store: object) -> TypeGuard[AsyncRateLimitStore]:
     if not isinstance(store, RateLimitStore):  # the names of the methods, which both protocols share
         raise ConfigurationError("store", store, "as an object with the methods of a RateLimitStore")
     return inspect.iscoroutinefunction(store.hit)

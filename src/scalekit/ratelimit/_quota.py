@@ -41,23 +41,25 @@ class Quota:
     )
 
     def __init__(self, limits: Iterable[Limit]) -> None:
-        self.limits = tuple(limits)
+        self.limits: tuple[Limit, ...] = tuple(limits)
         if not self.limits:
             raise ConfigurationError("limits", (), "with at least one limit")
         names = [limit.name for limit in self.limits]
         if len(set(names)) < len(names):
             raise ConfigurationError("limits", names, "with different names")
-        self.algorithm = "sliding-window"
-        self.spans = tuple((limit.limit, limit.microseconds) for limit in self.limits)
-        self.smallest = min(limit.limit for limit in self.limits)
-        self.largest = max(limit.limit for limit in self.limits)
-        self.longest = max(limit.microseconds for limit in self.limits)
+        self.algorithm: str = "sliding-window"
+        self.spans: tuple[tuple[int, int], ...] = tuple(
+            (limit.limit, limit.microseconds) for limit in self.limits
+        )
+        self.smallest: int = min(limit.limit for limit in self.limits)
+        self.largest: int = max(limit.limit for limit in self.limits)
+        self.longest: int = max(limit.microseconds for limit in self.limits)
         # Made once, since every verdict needs them.
-        self.units = tuple(units for units, _ in self.spans)
-        self.single = self.spans[0] if len(self.spans) == 1 else None
-        self.windows = tuple(window for _, window in self.spans)
-        self.none = (0,) * len(self.limits)
-        self.untouched = Verdict(True, self.none, self.units, self.none)
+        self.units: tuple[int, ...] = tuple(units for units, _ in self.spans)
+        self.single: tuple[int, int] | None = self.spans[0] if len(self.spans) == 1 else None
+        self.windows: tuple[int, ...] = tuple(window for _, window in self.spans)
+        self.none: tuple[int, ...] = (0,) * len(self.limits)
+        self.untouched: Verdict = Verdict(True, self.none, self.units, self.none)
 
     def __repr__(self) -> str:
         return f"<Quota {'; '.join(map(str, self.limits))} {self.algorithm}>"
@@ -81,10 +83,10 @@ class Verdict:
         reset: tuple[int, ...],
         /,
     ) -> None:
-        self.allowed = allowed
-        self.retry = retry
-        self.remaining = remaining
-        self.reset = reset
+        self.allowed: bool = allowed
+        self.retry: tuple[int, ...] = retry
+        self.remaining: tuple[int, ...] = remaining
+        self.reset: tuple[int, ...] = reset
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Verdict):
@@ -96,7 +98,8 @@ class Verdict:
             other.reset,
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        return hash((self.allowed, self.retry, self.remaining, self.reset))
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{slot}={getattr(self, slot)}" for slot in self.__slots__)

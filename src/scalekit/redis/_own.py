@@ -118,7 +118,6 @@ def origin(client: Any, *, timeout: float, asynchronous: bool, bound: Bound) -> 
 
     Raises `ConfigurationError` where redis-py cannot make a connection of the client's options.
     """
-    errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
     pool = client.connection_pool
     retry = _no_retry(asynchronous=asynchronous)
     limits = {"retry": retry, "socket_timeout": None, "socket_connect_timeout": None}
@@ -138,7 +137,7 @@ def origin(client: Any, *, timeout: float, asynchronous: bool, bound: Bound) -> 
         sentinels = manager.sentinels
     try:
         connection_class(**settings)  # a URL's options are checked here and not before
-    except (TypeError, ValueError, errors.RedisError) as error:
+    except Exception as error:  # one class for each version of redis-py, and each of its own mistakes
         raise ConfigurationError("client", client, f"with options that redis-py knows ({error})") from error
     return Origin(lambda: connection_class(**settings), sentinels, own_pool)
 
@@ -179,6 +178,7 @@ def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
     settings = _unhurried(
         client.nodes_manager.connection_kwargs, socket_timeout=share, socket_connect_timeout=share
     )
+    settings.pop("retry", None)
     tls = settings.pop("ssl", False)
     base = client.nodes_manager.connection_kwargs.get("connection_class") or (
         redis.SSLConnection if tls else redis.Connection
