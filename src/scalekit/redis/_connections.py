@@ -46,11 +46,12 @@ class Connections:
 
     def _reset(self) -> None:
         self._idle: list[Any] = []
-        # Tokens, and no threading.Semaphore: that one is Python, and an exception from a signal handler
+        # Places, and no threading.Semaphore: that one is Python, and an exception from a signal handler
         # (a worker's soft time limit) inside its acquire() leaves it locked for ever.
-        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._places: SimpleQueue[None] = SimpleQueue()
+        self._busy: dict[int, None] = {}  # the threads that have one
         for _ in range(self._most or 0):
-            self._tokens.put(None)
+            self._places.put(None)
         self._pid = os.getpid()
 
     def exchange(self, commands: Sequence[Command], /) -> list[Any]:
@@ -58,15 +59,23 @@ class Connections:
             self._reset()  # a forked child must not talk on its parent's sockets
         if self._most is None:
             return self._converse(commands)
-        tokens = self._tokens
+        places, busy, thread = self._places, self._busy, threading.get_ident()
         try:
-            tokens.get(timeout=remaining())
+            places.get(timeout=remaining())
         except Empty:
+            self._replace_lost(self._most)
             raise Crowded from None
+        busy[thread] = None
         try:
             return self._converse(commands)
         finally:
-            tokens.put(None)
+            busy.pop(thread, None)
+            places.put(None)
+
+    def _replace_lost(self, most: int) -> None:
+        """Make up for the places that were taken, and lost to a signal handler's exception right after."""
+        for _ in range(most - len(self._busy) - self._places.qsize()):
+            self._places.put(None)
 
     def _converse(self, commands: Sequence[Command]) -> list[Any]:
         idle = self._idle  # another list by the end if the link was closed or the process forked
@@ -175,8 +184,13 @@ class Cluster:
 
     def close(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        if client is None:
+            return
+        for node in client.get_nodes():
+            # The client's own close() leaves these open: it was given their pools and did not make them.
+            if node.redis_connection is not None:
+                node.redis_connection.connection_pool.disconnect()
+        client.close()
 
 
 def transport(client: object, *, timeout: float) -> Transport:

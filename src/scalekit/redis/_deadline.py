@@ -28,8 +28,10 @@ _current = _Current()
 @contextmanager
 def deadline(ends: float) -> Generator[None]:
     """Give the socket operations of this thread until `ends`, on `time.monotonic`."""
-    outer = _current.at  # of a call that calls another link, as a credential provider may
-    _current.at = ends if outer is None else min(ends, outer)
+    # Of a call that uses another link, as a credential provider may. It does not bound the inner one: what
+    # a signal handler's exception leaves behind here may be long past, and would end every later call.
+    outer = _current.at
+    _current.at = ends
     try:
         yield
     finally:
