@@ -114,7 +114,8 @@ def test_a_shard_that_is_down_fails_alone(redis_cluster, kind, harm):
 
 def test_the_successor_of_a_hung_master_is_found(new_cluster):
     cluster = new_cluster(masters=3, replicas=1)
-    with opened(Sync, cluster) as sync, opened(Async, cluster) as asyncio_:
+    quick = {"breaker_reset": "100ms"}
+    with opened(Sync, cluster, **quick) as sync, opened(Async, cluster, **quick) as asyncio_:
         for call in (sync, asyncio_):
             wait_until(lambda call=call: timed(call, "SET", "a", "1")[1] is True, "the link knows the slots")
         cluster.master_of("a").freeze()
@@ -127,7 +128,7 @@ def test_the_successor_of_a_hung_master_is_found(new_cluster):
 
 def test_a_cluster_that_is_gone_is_an_error_within_the_deadline(redis_cluster, kind):
     cluster = redis_cluster
-    with opened(kind, cluster) as call:
+    with opened(kind, cluster, breaker_reset="200ms") as call:
         wait_until(lambda: timed(call, "SET", "a", "1")[1] is True, "the link knows the slots")
         for node in cluster.nodes:
             node.freeze()

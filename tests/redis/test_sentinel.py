@@ -24,8 +24,8 @@ def test_the_new_master_is_found_and_a_hung_sentinel_is_passed_over(sentinel):
     watched = sentinel()
     blocking = redis.sentinel.Sentinel(watched.addresses).master_for(watched.name)
     tasks = redis.asyncio.sentinel.Sentinel(watched.addresses).master_for(watched.name)
-    with RedisLink(blocking) as link, Driver() as drive:
-        async_link = AsyncRedisLink(tasks)
+    with RedisLink(blocking, breaker_reset="100ms") as link, Driver() as drive:
+        async_link = AsyncRedisLink(tasks, breaker_reset="100ms")
 
         def execute(*command):
             return drive(async_link.execute, *command)

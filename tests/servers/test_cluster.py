@@ -9,8 +9,6 @@ from redis.cluster import ClusterNode
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from tests.servers.lifeline import wait_until
-
 
 def client_of(cluster):
     nodes = [ClusterNode("127.0.0.1", node.port) for node in cluster.nodes]
@@ -33,21 +31,3 @@ def test_the_rest_serves_while_one_master_is_down(redis_cluster):
         assert client.set(alive, 1)
         with pytest.raises(RedisError):
             client.get("k1")
-
-
-def test_a_replica_takes_over(new_cluster):
-    cluster = new_cluster(masters=3, replicas=1)
-    master = cluster.master_of("k")
-    master.cmd("SET", "k", "v")
-    # Only what a replica has received survives its master.
-    assert master.cmd("WAIT", 1, 5_000) == 1
-    master.kill()
-    heirs = cluster.replicas
-
-    def taken_over() -> bool:
-        return any(
-            b"role:master" in heir.cmd("INFO", "replication") and heir.cmd("GET", "k") == b"v"
-            for heir in heirs
-        )
-
-    wait_until(taken_over, "a replica of the dead master is promoted")
