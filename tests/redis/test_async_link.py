@@ -136,18 +136,18 @@ async def test_cancelled_calls_disturb_no_others_and_replies_never_cross(redis_u
         assert link.state == "closed"
 
 
-async def test_cancelling_every_caller_of_a_run_leaves_the_connection_sound(own_redis, link):
-    await link.execute("PING")
-    await apart(own_redis.freeze)
-    calls = [asyncio.ensure_future(link.execute("ECHO", f"lost {i}")) for i in range(20)]
-    await asyncio.sleep(0.01)
-    for call in calls:
-        call.cancel()
-    await asyncio.gather(*calls, return_exceptions=True)
-    await apart(own_redis.thaw)
-    assert await asyncio.gather(*(link.execute("ECHO", f"{i}") for i in range(20))) == [
-        f"{i}".encode() for i in range(20)
-    ]
+async def test_cancelling_every_caller_of_a_run_leaves_the_connection_sound(own_redis):
+    async with AsyncRedisLink.from_url(own_redis.url, timeout="5s") as link:
+        await link.execute("PING")
+        await apart(own_redis.freeze)
+        calls = [asyncio.ensure_future(link.execute("ECHO", f"lost {i}")) for i in range(20)]
+        await asyncio.sleep(0.01)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        await apart(own_redis.thaw)
+        replies = await asyncio.gather(*(link.execute("ECHO", f"{i}") for i in range(20)))
+        assert replies == [f"{i}".encode() for i in range(20)]
 
 
 async def test_a_frozen_server_costs_the_deadline_then_nothing(own_redis, link):

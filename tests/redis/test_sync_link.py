@@ -139,6 +139,16 @@ def test_a_dead_server_is_an_error_at_once_and_not_a_time_out(own_redis, link):
         link.execute("PING")
 
 
+def test_what_the_client_would_retry_is_not_retried(own_redis):
+    client = redis.Redis(port=own_redis.port)  # redis-py 8 gives it ten retries with growing pauses
+    own_redis.kill()
+    with RedisLink(client, timeout="5s") as link:
+        seconds, outcome = timed(link.execute, "PING")
+    assert type(outcome) is BackendError
+    assert seconds < 0.5
+    client.close()
+
+
 def test_exactly_one_of_many_threads_probes(own_redis):
     clock = ManualClock()
     seen = []
