@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import time
@@ -55,17 +56,21 @@ def own_store(request, own_redis, own_link, driver):
 # -- the server's clock ----------------------------------------------------------------------------
 
 
+def time_of(link):
+    seconds, microseconds = map(int, link.execute("TIME"))
+    return seconds * SECOND + microseconds
+
+
 def test_time_is_the_servers_whatever_the_caller_says(link, key_prefix):
     store, plan = RedisRateLimitStore(link), quota("2/h")
-    seconds, microseconds = map(int, link.execute("TIME"))
-    before = seconds * SECOND + microseconds
+    before = time_of(link)
     assert store.hit(key_prefix, plan, 1, IGNORED) == Verdict(True, (0,), (1,), (HOUR,))
+    (latest,) = struct.unpack(">d", link.execute("GETRANGE", f"sk:rl:{key_prefix}", 0, 7))
+    assert before <= latest <= time_of(link)
     assert store.hit(key_prefix, plan, 1, 1 << 60).remaining == (0,)
     denied = store.hit(key_prefix, plan, 1, 1 << 61)
-    seconds, microseconds = map(int, link.execute("TIME"))
-    passed = seconds * SECOND + microseconds - before
     assert not denied.allowed
-    assert HOUR - passed <= denied.retry[0] <= denied.reset[0] <= HOUR
+    assert HOUR - (time_of(link) - before) <= denied.retry[0] <= denied.reset[0] <= HOUR
 
 
 def test_a_unit_is_back_after_its_window_by_the_servers_clock(link, key_prefix):

@@ -135,8 +135,8 @@ def test_the_longest_window_and_the_largest_limit_are_exact(told, key_prefix):
     assert told.hit(key, largest, 99_999, TODAY).remaining == (1,)
     assert not told.hit(key, largest, 2, TODAY).allowed
     assert told.hit(key, largest, 1, TODAY).remaining == (0,)
-    assert told.hit(key, largest, 10**30, TODAY).retry == (-1,)
-    told.refund(key, largest, 10**30, TODAY)
+    assert told.hit(key, largest, 10**5_000, TODAY).retry == (-1,)
+    told.refund(key, largest, 10**5_000, TODAY)
     assert told.peek(key, largest, 100_000, TODAY).allowed
 
 
@@ -207,7 +207,7 @@ def test_a_denial_and_a_peek_write_nothing(told, link, key_prefix):
     assert link.execute("PTTL", stored) <= 50_000
 
 
-@pytest.mark.parametrize(("units", "most"), [(1, 110), (100, 950), (10_000, 82_500)])
+@pytest.mark.parametrize(("units", "most"), [(1, 160), (100, 1_000), (10_000, 82_500)])
 def test_a_full_window_takes_eight_bytes_per_unit(told, link, key_prefix, units, most):
     plan, stored = Quota([Limit(units, "1h")]), f"sk:rl:{key_prefix}"
     step = max(1, units // 500)
