@@ -186,10 +186,11 @@ def test_both_faces_share_a_key(own_redis, own_link, driver):
 
 def test_a_store_takes_a_link_or_a_client_and_connects_to_neither():
     nobody = "redis://localhost:1/0"
-    for one in (RedisLink.from_url(nobody), redis.Redis.from_url(nobody)):
-        RedisRateLimitStore(one)
-    for one in (AsyncRedisLink.from_url(nobody), redis.asyncio.Redis.from_url(nobody)):
-        AsyncRedisRateLimitStore(one)
+    link, async_link = RedisLink.from_url(nobody), AsyncRedisLink.from_url(nobody)
+    assert RedisRateLimitStore(link).link is link
+    assert AsyncRedisRateLimitStore(async_link).link is async_link
+    assert RedisRateLimitStore(redis.Redis.from_url(nobody)).link.timeout == 0.05
+    assert AsyncRedisRateLimitStore(redis.asyncio.Redis.from_url(nobody)).link.timeout == 0.05
 
 
 def test_a_store_of_a_client_has_a_link_of_its_own(own_redis, driver):
@@ -197,8 +198,8 @@ def test_a_store_of_a_client_has_a_link_of_its_own(own_redis, driver):
     with redis.Redis.from_url(own_redis.url, socket_timeout=60) as client:
         store = RedisRateLimitStore(client)
         wait_until(lambda: answered(store, plan), "it is connected within 50 ms")
-    client = redis.asyncio.Redis.from_url(own_redis.url)
-    asynchronous = AsyncRedisRateLimitStore(client)
+        store.link.close()
+    asynchronous = AsyncRedisRateLimitStore(redis.asyncio.Redis.from_url(own_redis.url))
     wait_until(lambda: driver(answered_too, asynchronous, plan), "it is connected within 50 ms")
 
 
@@ -230,7 +231,7 @@ async def answered_too(store, plan):
 def test_what_is_no_link_and_no_client_is_refused(store, given, named):
     with pytest.raises(ConfigurationError, match=named) as refused:
         store(given)
-    assert refused.value.parameter == "link_or_client"
+    assert refused.value.parameter == "link"
 
 
 def test_a_frozen_server_is_a_timeout_and_never_a_denial(own_redis, driver):

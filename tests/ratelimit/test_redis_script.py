@@ -247,6 +247,11 @@ def test_an_unknown_algorithm_is_refused(told, key_prefix):
         told.hit(key_prefix, plan, 1, TODAY)
 
 
+def test_keys_that_no_text_encoding_knows_stay_apart(told, key_prefix):
+    for odd in ("\ud800", "\udfff", "?", "\ufffd", "\\ud800"):
+        assert told.hit(key_prefix + odd, quota("2/h"), 1, TODAY).remaining == (1,), odd
+
+
 def test_an_error_of_the_server_is_raised_and_nothing_made_up(told, link, key_prefix):
     link.execute("LPUSH", f"sk:rl:{key_prefix}", "not ours")
     with pytest.raises(BackendError, match=r"EVALSHA.*WRONGTYPE"):

@@ -12,6 +12,7 @@ from scalekit.redis._given import async_given_link, given_link
 
 if TYPE_CHECKING:
     from scalekit.ratelimit._quota import Quota, Verdict
+    from scalekit.redis import AsyncRedisLink, RedisLink
 
 __all__ = ["AsyncRedisRateLimitStore", "RedisRateLimitStore"]
 
@@ -19,7 +20,7 @@ __all__ = ["AsyncRedisRateLimitStore", "RedisRateLimitStore"]
 class RedisRateLimitStore:
     """Keeps what each key consumed on a Redis or Valkey server (6.2 or later), exactly, for all processes.
 
-    `link_or_client` is a `RedisLink`, or a redis-py client to make one from with its default options
+    `link` is a `RedisLink`, or a redis-py client to make one from with its default options
     (a deadline of 50 ms). Raises `ConfigurationError` for anything else.
 
     Each call is one script on one key, so it is atomic, one round trip, and at home on a cluster. The
@@ -39,8 +40,13 @@ class RedisRateLimitStore:
 
     _script: ClassVar[Script] = Script()
 
-    def __init__(self, link_or_client: object) -> None:
-        self._link = given_link(link_or_client, store="RedisRateLimitStore")
+    def __init__(self, link: object) -> None:
+        self._link = given_link(link, store="RedisRateLimitStore")
+
+    @property
+    def link(self) -> RedisLink:
+        """The link, to close it or to see the state of its breaker."""
+        return self._link
 
     def hit(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
         """Consume `cost` from every limit, or from none."""
@@ -70,7 +76,7 @@ class RedisRateLimitStore:
 class AsyncRedisRateLimitStore:
     """Keeps what each key consumed on a Redis or Valkey server (6.2 or later), exactly, for all processes.
 
-    `link_or_client` is an `AsyncRedisLink`, or a `redis.asyncio` client to make one from with its
+    `link` is an `AsyncRedisLink`, or a `redis.asyncio` client to make one from with its
     default options (a deadline of 50 ms). Raises `ConfigurationError` for anything else.
 
     The hits of one tick of the event loop travel together, each a script of its own. Otherwise, and in
@@ -82,8 +88,13 @@ class AsyncRedisRateLimitStore:
 
     _script: ClassVar[Script] = Script()
 
-    def __init__(self, link_or_client: object) -> None:
-        self._link = async_given_link(link_or_client, store="AsyncRedisRateLimitStore")
+    def __init__(self, link: object) -> None:
+        self._link = async_given_link(link, store="AsyncRedisRateLimitStore")
+
+    @property
+    def link(self) -> AsyncRedisLink:
+        """The link, to close it or to see the state of its breaker."""
+        return self._link
 
     async def hit(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
         """Consume `cost` from every limit, or from none."""

@@ -11,32 +11,31 @@ from scalekit.redis._sync import RedisLink
 if TYPE_CHECKING:
     from scalekit.redis._async import AsyncRedisLink
 
-_GIVEN = "link_or_client"
 _LINKS = {"redis": "a RedisLink", "redis.asyncio": "an AsyncRedisLink"}
 
 
-def given_link(link_or_client: object, *, store: str) -> RedisLink:
+def given_link(given: object, *, store: str) -> RedisLink:
     """Return the link itself, or a link with defaults to where a redis-py client leads.
 
     Raises `ConfigurationError` for anything else; for what is async it names `Async{store}`.
     """
-    if isinstance(link_or_client, RedisLink):
-        return link_or_client
-    _check(link_or_client, store=store, wanted="redis", other="redis.asyncio")
-    return RedisLink(link_or_client)
+    if isinstance(given, RedisLink):
+        return given
+    _check(given, store=store, wanted="redis", other="redis.asyncio")
+    return RedisLink(given)
 
 
-def async_given_link(link_or_client: object, *, store: str) -> AsyncRedisLink:
+def async_given_link(given: object, *, store: str) -> AsyncRedisLink:
     """Return the link itself, or a link with defaults to where a `redis.asyncio` client leads.
 
     Raises `ConfigurationError` for anything else; for what is blocking it names `store` without "Async".
     """
     from scalekit.redis._async import AsyncRedisLink  # noqa: PLC0415  # brings asyncio, which threads can spare
 
-    if isinstance(link_or_client, AsyncRedisLink):
-        return link_or_client
-    _check(link_or_client, store=store, wanted="redis.asyncio", other="redis")
-    return AsyncRedisLink(link_or_client)
+    if isinstance(given, AsyncRedisLink):
+        return given
+    _check(given, store=store, wanted="redis.asyncio", other="redis")
+    return AsyncRedisLink(given)
 
 
 def _check(given: object, *, store: str, wanted: str, other: str) -> None:
@@ -50,4 +49,4 @@ def _check(given: object, *, store: str, wanted: str, other: str) -> None:
     if names & {"AsyncRedisLink", "RedisLink"} or isinstance(given, (wrong.Redis, wrong.RedisCluster)):
         twin = store.removeprefix("Async") if store.startswith("Async") else f"Async{store}"
         expected = f"{expected} ({twin} takes those of {other})"
-    raise ConfigurationError(_GIVEN, given, expected)
+    raise ConfigurationError("link", given, expected)
