@@ -14,15 +14,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    scripts = {path.parent.name: path for path in sorted(Path(__file__).parent.glob("*/*.py"))}
+    scripts: dict[str, list[Path]] = {}
+    for path in sorted(Path(__file__).parent.glob("*/*.py")):
+        scripts.setdefault(path.parent.name, []).append(path)
     parser = argparse.ArgumentParser(description="Measure scalekit against its peers.")
     parser.add_argument("blocks", nargs="*", choices=[[], *scripts], metavar="BLOCK", help=", ".join(scripts))
     failed = []
     for block in parser.parse_args().blocks or scripts:
-        module = ".".join(scripts[block].relative_to(ROOT).with_suffix("").parts)
-        print(f"\n== {block}: python -m {module}", flush=True)
-        if subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=False).returncode:
-            failed.append(block)
+        for script in scripts[block]:
+            module = ".".join(script.relative_to(ROOT).with_suffix("").parts)
+            print(f"\n== {block}: python -m {module}", flush=True)
+            if subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=False).returncode:
+                failed.append(module)
     if failed:
         print(f"\nfailed: {', '.join(failed)}")
     return 1 if failed else 0

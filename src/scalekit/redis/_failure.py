@@ -45,3 +45,12 @@ def is_timeout(error: BaseException) -> bool:
     """Tell whether `error` is a time-out of the network, by whatever name."""
     errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
     return isinstance(error, (errors.TimeoutError, TimeoutError))
+
+
+def is_unknown_script(error: BaseException) -> bool:
+    """Tell whether `error`, as a link raises it, says that the server has not seen the script (NOSCRIPT).
+
+    It forgets all when it restarts, and when it is told to; nothing was run, so EVAL may follow.
+    """
+    errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
+    return isinstance(error.__cause__, errors.NoScriptError)

@@ -1,0 +1,121 @@
+"""Rate limits for all processes that share a Redis or Valkey server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scalekit.errors import BackendError
+from scalekit.ratelimit._redis_call import operands, stored_key, verdict_of
+from scalekit.ratelimit._redis_script import Script
+from scalekit.redis._failure import is_unknown_script
+from scalekit.redis._given import async_given_link, given_link
+
+if TYPE_CHECKING:
+    from scalekit.ratelimit._quota import Quota, Verdict
+    from scalekit.redis import AsyncRedisLink, RedisLink
+
+__all__ = ["AsyncRedisRateLimitStore", "RedisRateLimitStore"]
+
+
+class RedisRateLimitStore:
+    """Keeps what each key consumed on a Redis or Valkey server (6.2 or later), exactly, for all processes.
+
+    `link` is a `RedisLink`, or a redis-py client to make one from with its default options
+    (a deadline of 50 ms). Raises `ConfigurationError` for anything else.
+
+    Each call is one script on one key, so it is atomic, one round trip, and at home on a cluster. The
+    first call after the server forgot its scripts takes two. Time is the server's, never the caller's.
+    What a key consumed expires with its longest window, at 8 bytes per unit that still counts, up to
+    the largest limit, and about 150 bytes beside that and the key itself.
+
+    A limit may be at most 100,000 units, a window 142 years; more is a `ConfigurationError` of the call.
+
+    Worst case: a server that fails raises `BackendError` within the link's deadline, twice that if it
+    fails right after it forgot its scripts; whether the cost was consumed is then unknown. What the
+    server loses (an eviction under `maxmemory`, a restart without persistence, a failover before the
+    replica had it) was never consumed: a key may then be admitted up to twice its limit in a window.
+    """
+
+    __slots__ = ("_link",)
+
+    _script: ClassVar[Script] = Script()
+
+    def __init__(self, link: object) -> None:
+        self._link = given_link(link, store="RedisRateLimitStore")
+
+    @property
+    def link(self) -> RedisLink:
+        """The link, to close it or to see the state of its breaker."""
+        return self._link
+
+    def hit(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
+        """Consume `cost` from every limit, or from none."""
+        return verdict_of(self._run(operands("hit", key, quota, cost)))
+
+    def peek(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
+        """Return what `hit` would answer, and consume nothing."""
+        return verdict_of(self._run(operands("peek", key, quota, cost)))
+
+    def refund(self, key: str, quota: Quota, cost: int, _now: int, /) -> None:
+        """Take back the newest `cost` units of `key`."""
+        self._run(operands("refund", key, quota, cost))
+
+    def reset(self, key: str, /) -> None:
+        """Forget what `key` consumed."""
+        self._link.execute("DEL", stored_key(key))
+
+    def _run(self, command: tuple[Any, ...]) -> Any:
+        try:
+            return self._link.execute("EVALSHA", self._script.digest, *command)
+        except BackendError as error:
+            if not is_unknown_script(error):
+                raise
+        return self._link.execute("EVAL", self._script.text, *command)
+
+
+class AsyncRedisRateLimitStore:
+    """Keeps what each key consumed on a Redis or Valkey server (6.2 or later), exactly, for all processes.
+
+    `link` is an `AsyncRedisLink`, or a `redis.asyncio` client to make one from with its
+    default options (a deadline of 50 ms). Raises `ConfigurationError` for anything else.
+
+    The hits of one tick of the event loop travel together, each a script of its own. Otherwise, and in
+    all it guarantees, as `RedisRateLimitStore`; the two may share keys. A call that is cancelled may or
+    may not have consumed its cost.
+    """
+
+    __slots__ = ("_link",)
+
+    _script: ClassVar[Script] = Script()
+
+    def __init__(self, link: object) -> None:
+        self._link = async_given_link(link, store="AsyncRedisRateLimitStore")
+
+    @property
+    def link(self) -> AsyncRedisLink:
+        """The link, to close it or to see the state of its breaker."""
+        return self._link
+
+    async def hit(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
+        """Consume `cost` from every limit, or from none."""
+        return verdict_of(await self._run(operands("hit", key, quota, cost)))
+
+    async def peek(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
+        """Return what `hit` would answer, and consume nothing."""
+        return verdict_of(await self._run(operands("peek", key, quota, cost)))
+
+    async def refund(self, key: str, quota: Quota, cost: int, _now: int, /) -> None:
+        """Take back the newest `cost` units of `key`."""
+        await self._run(operands("refund", key, quota, cost))
+
+    async def reset(self, key: str, /) -> None:
+        """Forget what `key` consumed."""
+        await self._link.execute("DEL", stored_key(key))
+
+    async def _run(self, command: tuple[Any, ...]) -> Any:
+        try:
+            return await self._link.execute("EVALSHA", self._script.digest, *command)
+        except BackendError as error:
+            if not is_unknown_script(error):
+                raise
+        return await self._link.execute("EVAL", self._script.text, *command)

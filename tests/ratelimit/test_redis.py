@@ -1,0 +1,251 @@
+"""The Redis stores as callers see them: the server's clock, round trips, processes, failures."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+import redis
+import redis.asyncio
+
+from scalekit.errors import BackendError, BackendTimeout, ConfigurationError
+from scalekit.ratelimit import AsyncRateLimiter, Limit, Quota, RateLimiter, Verdict
+from scalekit.ratelimit.redis import AsyncRedisRateLimitStore, RedisRateLimitStore
+from scalekit.redis import AsyncRedisLink, RedisLink
+from scalekit.testing._driver import Driver
+from tests.servers.lifeline import wait_until
+
+SECOND = 1_000_000
+HOUR = 3_600 * SECOND
+IGNORED = -1  # the caller's clock
+
+
+def quota(text):
+    return Quota(Limit.parse_many(text))
+
+
+@pytest.fixture
+def link(redis_server):
+    with RedisLink.from_url(redis_server.url, timeout="5s") as link:
+        yield link
+
+
+@pytest.fixture
+def own_link(own_redis):
+    with RedisLink.from_url(own_redis.url, timeout="5s") as link:
+        yield link
+
+
+@pytest.fixture
+def driver():
+    with Driver() as driver:
+        yield driver
+
+
+@pytest.fixture(params=["sync", "async"])
+def own_store(request, own_redis, own_link, driver):
+    """Either store on a server of its own; call its methods through `driver`."""
+    if request.param == "sync":
+        return RedisRateLimitStore(own_link)
+    return AsyncRedisRateLimitStore(AsyncRedisLink.from_url(own_redis.url, timeout="5s"))
+
+
+# -- the server's clock ----------------------------------------------------------------------------
+
+
+def time_of(link):
+    seconds, microseconds = map(int, link.execute("TIME"))
+    return seconds * SECOND + microseconds
+
+
+def test_time_is_the_servers_whatever_the_caller_says(link, key_prefix):
+    store, plan = RedisRateLimitStore(link), quota("2/h")
+    before = time_of(link)
+    assert store.hit(key_prefix, plan, 1, IGNORED) == Verdict(True, (0,), (1,), (HOUR,))
+    (latest,) = struct.unpack(">d", link.execute("GETRANGE", f"sk:rl:{key_prefix}", 0, 7))
+    assert before <= latest <= time_of(link)
+    assert store.hit(key_prefix, plan, 1, 1 << 60).remaining == (0,)
+    denied = store.hit(key_prefix, plan, 1, 1 << 61)
+    assert not denied.allowed
+    assert HOUR - (time_of(link) - before) <= denied.retry[0] <= denied.reset[0] <= HOUR
+
+
+def test_a_unit_is_back_after_its_window_by_the_servers_clock(link, key_prefix):
+    store, plan = RedisRateLimitStore(link), quota("1/20ms")
+    began = time.monotonic()
+    assert store.hit(key_prefix, plan, 1, IGNORED).allowed
+    wait_until(lambda: store.hit(key_prefix, plan, 1, IGNORED).allowed, "the window has passed", timeout=5)
+    assert time.monotonic() - began >= 0.02 - 0.001
+
+
+def test_callers_an_hour_apart_share_one_count(link, key_prefix):
+    store = RedisRateLimitStore(link)
+    clocks = [lambda skew=skew: time.monotonic() + skew for skew in (0, 3_600, -3_600)]
+    limiters = [RateLimiter("5/m", store=store, name="skewed", clock=clock) for clock in clocks]
+    admitted = [limiter.hit(key_prefix).allowed for _ in range(4) for limiter in limiters]
+    assert admitted == [True] * 5 + [False] * 7
+
+
+PROCESS = """
+import sys, time
+from scalekit.ratelimit import RateLimiter
+from scalekit.ratelimit.redis import RedisRateLimitStore
+from scalekit.redis import RedisLink
+
+url, key, skew = sys.argv[1:]
+with RedisLink.from_url(url, timeout="5s") as link:
+    limiter = RateLimiter(
+        "400/h", "1000/d", store=RedisRateLimitStore(link), clock=lambda: time.monotonic() + int(skew)
+    )
+    limiter.peek(key)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(sum(limiter.hit(key).allowed for _ in range(300)), limiter.peek(key).states[1].remaining)
+"""
+
+
+def test_four_processes_admit_exactly_the_limit(redis_server, key_prefix):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, redis_server.url, key_prefix, str(3_600 * n)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(4)
+    ]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 4
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    answers = [tuple(map(int, process.communicate(timeout=30)[0].split())) for process in processes]
+    assert sum(admitted for admitted, _ in answers) == 400
+    assert {remaining for _, remaining in answers} == {600}
+
+
+# -- round trips -----------------------------------------------------------------------------------
+
+
+def test_each_call_is_one_evalsha(own_redis, own_store, driver):
+    plan = quota("2/s; 4/h; 300/d")
+    driver(own_store.hit, "k", plan, 1, IGNORED)
+    own_redis.cmd("CONFIG", "RESETSTAT")
+    for method in ("hit", "hit", "hit", "peek", "refund"):
+        driver(getattr(own_store, method), "k", plan, 1, IGNORED)
+    calls = own_redis.calls()
+    assert calls["evalsha"] == 5
+    within = {"time", "getrange", "setrange", "pexpire", "set", "config", "config|resetstat"}
+    assert set(calls) - within == {"evalsha"}  # nothing else came in
+
+
+def test_a_forgotten_script_costs_one_more_trip(own_redis, own_store, driver):
+    plan = quota("5/h")
+    assert driver(own_store.hit, "k", plan, 1, IGNORED).remaining == (4,)
+    own_redis.cmd("SCRIPT", "FLUSH")
+    own_redis.cmd("CONFIG", "RESETSTAT")
+    assert driver(own_store.hit, "k", plan, 1, IGNORED).remaining == (3,)
+    assert driver(own_store.hit, "k", plan, 1, IGNORED).remaining == (2,)
+    calls = own_redis.calls()
+    assert (calls["evalsha"], calls["eval"]) == (2, 1)
+
+
+def test_a_restarted_server_starts_anew(own_redis, own_store, driver):
+    plan = quota("5/h")
+    driver(own_store.hit, "k", plan, 1, IGNORED)
+    own_redis.restart()
+    assert driver(own_store.hit, "k", plan, 1, IGNORED).remaining == (4,)
+
+
+def test_the_hits_of_one_tick_count_each(own_redis, driver):
+    link = AsyncRedisLink.from_url(own_redis.url, timeout="5s")
+    limiter = AsyncRateLimiter("7/h", store=AsyncRedisRateLimitStore(link))
+
+    async def hit():
+        return (await limiter.hit("k")).allowed
+
+    assert driver.concurrently([hit] * 20) == [True] * 7 + [False] * 13
+
+
+def test_both_faces_share_a_key(own_redis, own_link, driver):
+    threads = RateLimiter("3/h", store=RedisRateLimitStore(own_link))
+    link = AsyncRedisLink.from_url(own_redis.url, timeout="5s")
+    tasks = AsyncRateLimiter("3/h", store=AsyncRedisRateLimitStore(link))
+    assert threads.hit("k").remaining == 2
+    assert driver(tasks.hit, "k").remaining == 1
+    assert threads.hit("k").remaining == 0
+    assert not driver(tasks.hit, "k")
+    driver(tasks.reset, "k")
+    assert threads.peek("k").remaining == 3
+
+
+# -- what is refused, and what fails ---------------------------------------------------------------
+
+
+def test_a_store_takes_a_link_or_a_client_and_connects_to_neither():
+    nobody = "redis://localhost:1/0"
+    link, async_link = RedisLink.from_url(nobody), AsyncRedisLink.from_url(nobody)
+    assert RedisRateLimitStore(link).link is link
+    assert AsyncRedisRateLimitStore(async_link).link is async_link
+    assert RedisRateLimitStore(redis.Redis.from_url(nobody)).link.timeout == 0.05
+    assert AsyncRedisRateLimitStore(redis.asyncio.Redis.from_url(nobody)).link.timeout == 0.05
+
+
+def test_a_store_of_a_client_has_a_link_of_its_own(own_redis, driver):
+    plan = quota("5/h")
+    with redis.Redis.from_url(own_redis.url, socket_timeout=60) as client:
+        store = RedisRateLimitStore(client)
+        wait_until(lambda: answered(store, plan), "it is connected within 50 ms")
+        store.link.close()
+    asynchronous = AsyncRedisRateLimitStore(redis.asyncio.Redis.from_url(own_redis.url))
+    wait_until(lambda: driver(answered_too, asynchronous, plan), "it is connected within 50 ms")
+
+
+def answered(store, plan):
+    try:
+        return store.hit("k", plan, 1, IGNORED)
+    except BackendError:
+        return None
+
+
+async def answered_too(store, plan):
+    try:
+        return await store.hit("k", plan, 1, IGNORED)
+    except BackendError:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("store", "given", "named"),
+    [
+        (RedisRateLimitStore, AsyncRedisLink.from_url("redis://h"), "AsyncRedisRateLimitStore takes"),
+        (RedisRateLimitStore, redis.asyncio.Redis(), "AsyncRedisRateLimitStore takes"),
+        (AsyncRedisRateLimitStore, RedisLink.from_url("redis://h"), r"\(RedisRateLimitStore takes"),
+        (AsyncRedisRateLimitStore, redis.Redis(), r"\(RedisRateLimitStore takes"),
+        (RedisRateLimitStore, "redis://h", "as a RedisLink or a client of redis; got"),
+        (AsyncRedisRateLimitStore, None, "as an AsyncRedisLink or a client of redis.asyncio; got"),
+    ],
+)
+def test_what_is_no_link_and_no_client_is_refused(store, given, named):
+    with pytest.raises(ConfigurationError, match=named) as refused:
+        store(given)
+    assert refused.value.parameter == "link"
+
+
+def test_a_frozen_server_is_a_timeout_and_never_a_denial(own_redis, driver):
+    plan = quota("5/h")
+    tasks = AsyncRedisRateLimitStore(AsyncRedisLink.from_url(own_redis.url, breaker_failures=1_000))
+    with RedisLink.from_url(own_redis.url, breaker_failures=1_000) as link:
+        threads = RedisRateLimitStore(link)
+        wait_until(lambda: answered(threads, plan), "it is connected")
+        wait_until(lambda: driver(answered_too, tasks, plan), "it is connected")
+        own_redis.freeze()
+        for store in (threads, tasks):
+            for method in (store.hit, store.peek, store.refund):
+                with pytest.raises(BackendTimeout, match="EVALSHA: no answer within 50 ms"):
+                    driver(method, "k", plan, 1, IGNORED)
+            with pytest.raises(BackendTimeout, match="DEL: no answer within 50 ms"):
+                driver(store.reset, "k")
+        own_redis.thaw()
