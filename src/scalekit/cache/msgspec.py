@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import reprlib
 import types
 from typing import TYPE_CHECKING, Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
@@ -18,7 +19,8 @@ __all__ = ["MsgspecSerializer"]
 
 _CONTAINERS = (list, tuple, set, frozenset, dict)
 _PLAIN = "None, numbers of 64 bits, texts, bytes, lists and dicts"
-_LONGEST = 100
+_looks = reprlib.Repr()  # of any value, however deep, and whatever its own repr does
+_looks.maxstring = _looks.maxother = 100
 
 
 class _Codec(NamedTuple):
@@ -66,7 +68,7 @@ class MsgspecSerializer:
                 return data
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise SerialisationError(self._refusal(value, str(error))) from error
-        raise SerialisationError(self._refusal(value, f"it would come back as {_shown(read)}"))
+        raise SerialisationError(self._refusal(value, f"it would come back as {_looks.repr(read)}"))
 
     def loads(self, data: bytes, /) -> Any:
         """Return the value that `dumps` wrote; `ValueError` if it wrote no such thing."""
@@ -86,9 +88,9 @@ class MsgspecSerializer:
         remedy = (
             f"annotate the function's return type with a type that msgspec knows, or keep to {_PLAIN}"
             if kind is Any
-            else f"return what the annotation {_shown(kind)} says, or correct it to a type that msgspec knows"
+            else f"return what the annotation {_looks.repr(kind)} says, or correct it to what msgspec knows"
         )
-        return f"cannot store {_shown(value)} ({type(value).__qualname__}) as it is: {reason}; {remedy}"
+        return f"cannot store {_looks.repr(value)} ({type(value).__qualname__}) as it is: {reason}; {remedy}"
 
 
 def serializer_of(function: Callable[..., Any]) -> MsgspecSerializer:
@@ -141,8 +143,3 @@ def _widened(kind: Any) -> Any:
     if origin in _CONTAINERS and arguments:
         return cast("Any", origin)[arguments]
     return kind
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
