@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import datetime, time
-from typing import Any, cast
+from typing import Any
 
 
 def same(stored: Any, read: Any) -> bool:
@@ -14,7 +14,7 @@ def same(stored: Any, read: Any) -> bool:
     datetime the same instant in another time zone. Only an integer may come back as the equal float:
     a field that is annotated as float takes both (PEP 484).
     """
-    kind = cast("type[Any]", type(stored))
+    kind = _kind(stored)
     if kind is not type(read):
         return kind is int and type(read) is float and bool(stored == read)
     left, right = _parts(stored), _parts(read)
@@ -23,9 +23,13 @@ def same(stored: Any, read: Any) -> bool:
     return len(left) == len(right) and all(map(same, left, right))
 
 
+def _kind(value: object) -> type[Any]:
+    return type(value)
+
+
 def _parts(value: Any) -> list[Any] | None:
     """Return what to compare one by one instead of `value`; None for what is whole."""
-    kind = cast("type[Any]", type(value))
+    kind = _kind(value)
     if issubclass(kind, (list, tuple)):
         return list(value)
     if issubclass(kind, dict):
