@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalekit.cache import Entry, IndexedCacheStore, MemoryCacheStore, Slot, memory
+from scalekit.cache import Entry, IndexedCacheStore, MemoryCacheStore, memory
 from scalekit.errors import ConfigurationError
+from scalekit.testing._cache_probe import place
 
 
 def put(store, key, *tags, value=None, now=0.0, ttl=100.0):
-    store.write(Slot(key, tags), Entry(value, expires=now + ttl), None, now)
+    store.write(place(key, *tags), Entry(value, expires=now + ttl), None, now)
 
 
 def has(store, key, now=0.0):
-    return isinstance(store.read(Slot(key, ()), now), Entry)
+    return isinstance(store.read(place(key), now), Entry)
 
 
 def peek(store):
@@ -126,10 +127,10 @@ def test_memory_for_tags_is_bounded_by_the_entries_that_carry_them():
     store = MemoryCacheStore(max_entries=10)
     for i in range(1_000):
         put(store, str(i), f"tag{i}")
-        store.read(Slot(f"missing{i}", (f"seen{i}",)), 0.0)
+        store.read(place(f"missing{i}", f"seen{i}"), 0.0)
         store.invalidate([f"never{i}"])
         store.delete([f"never{i}"])
-        store.begin(Slot(f"begun{i}", (f"seen{i}",)), 0.0)
+        store.begin(place(f"begun{i}", f"seen{i}"), 0.0)
     gc.collect()
     assert len(store._tags) == 10
     assert len(store._loads) == 0

@@ -80,6 +80,7 @@ def kind(request):
 
 def test_commands_find_their_shards(redis_cluster, kind):
     with opened(kind, redis_cluster, timeout="2s") as call:
+        assert call.link.cluster
         assert call.pipeline([("SET", f"key {i}", i) for i in range(30)]) == [True] * 30
         assert call.pipeline([("GET", f"key {i}") for i in range(30)]) == [b"%d" % i for i in range(30)]
         assert call("PING") is True

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from scalekit.cache import Entry, MemoryCacheStore, Slot, Snapshot
+from scalekit.cache import Entry, MemoryCacheStore, Snapshot
 from scalekit.testing import CacheStoreSuite, ManualClock
 from scalekit.testing._cache_probe import CacheStoreMachine, CacheStoreProbe
 from scalekit.testing._driver import Driver
@@ -70,7 +70,9 @@ class IgnoresTags(MemoryCacheStore):
 
 class InvalidatesTheFirstTagOnly(MemoryCacheStore):
     def write(self, slot, entry, snapshot, now, /):
-        return super().write(Slot(slot.key, slot.tags[:1]), entry, snapshot and Snapshot(snapshot[:2]), now)
+        return super().write(
+            slot._replace(tags=slot.tags[:1]), entry, snapshot and Snapshot(snapshot[:2]), now
+        )
 
 
 class InvalidatesEverything(MemoryCacheStore):
@@ -151,7 +153,7 @@ class SnapshotsAreNeverEqual(MemoryCacheStore):
 
 class StripsKeys(MemoryCacheStore):
     def _fold(self, slot):
-        return Slot("".join(slot.key.split()), slot.tags)
+        return slot._replace(key="".join(slot.key.split()))
 
     def read(self, slot, now, /):
         return super().read(self._fold(slot), now)
@@ -162,7 +164,7 @@ class StripsKeys(MemoryCacheStore):
 
 class CutsLongKeys(StripsKeys):
     def _fold(self, slot):
-        return Slot(slot.key[:250], slot.tags)
+        return slot._replace(key=slot.key[:250])
 
 
 class MixesKeysAndTags(MemoryCacheStore):

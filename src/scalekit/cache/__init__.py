@@ -20,7 +20,9 @@ __all__ = [
     "IndexedCacheStore",
     "IndexedEntry",
     "MemoryCacheStore",
+    "MsgspecSerializer",
     "NonblockingCacheStore",
+    "Serializer",
     "Slot",
     "Snapshot",
 ]
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from scalekit.cache._stats import CacheStats as CacheStats
     from scalekit.cache._sync import Cache as Cache
     from scalekit.cache.memory import MemoryCacheStore as MemoryCacheStore
+    from scalekit.cache.msgspec import MsgspecSerializer as MsgspecSerializer
     from scalekit.cache.protocols import (
         AsyncCacheStore as AsyncCacheStore,
     )
@@ -62,6 +65,9 @@ if TYPE_CHECKING:
     )
     from scalekit.cache.protocols import (
         NonblockingCacheStore as NonblockingCacheStore,
+    )
+    from scalekit.cache.protocols import (
+        Serializer as Serializer,
     )
 else:
     __getattr__, __dir__ = exports(
@@ -75,6 +81,13 @@ else:
             "_stats": ["CacheStats"],
             "_sync": ["Cache"],
             "memory": ["MemoryCacheStore"],
-            "protocols": ["AsyncCacheStore", "CacheStore", "IndexedCacheStore", "NonblockingCacheStore"],
+            "msgspec": ["MsgspecSerializer"],
+            "protocols": [
+                "AsyncCacheStore",
+                "CacheStore",
+                "IndexedCacheStore",
+                "NonblockingCacheStore",
+                "Serializer",
+            ],
         },
     )

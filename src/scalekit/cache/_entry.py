@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from scalekit.cache.protocols import Serializer
 
 
 class Slot(NamedTuple):
     """One place in a store: `key`, and the `tags` that a value put there now would carry.
 
     Both are complete: the face has put its namespace in front, so a store compares them as they
-    are. The first tag is the namespace's own, which `clear()` invalidates.
+    are. The first tag is the namespace's own, which `clear()` invalidates. `serializer` is for stores
+    that keep bytes: the way in which values of this place are written.
     """
 
     key: str
     tags: tuple[str, ...]
+    serializer: Serializer
 
 
 class Entry:

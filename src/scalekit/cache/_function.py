@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scalekit.cache._names import Namespace
     from scalekit.cache._policy import CachePolicy
     from scalekit.cache._tags import Tags
+    from scalekit.cache.protocols import Serializer
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -98,13 +99,24 @@ class AsyncCachedFunction(Protocol[P, R_co]):
 class Plan:
     """What `cached` was told about one function: how its calls become slots, and how long values live."""
 
-    __slots__ = ("_key", "_namespace", "_tags", "_typed", "function", "name", "policy", "signature")
+    __slots__ = (
+        "_key",
+        "_namespace",
+        "_tags",
+        "_typed",
+        "function",
+        "name",
+        "policy",
+        "serializer",
+        "signature",
+    )
 
     def __init__(
         self,
         function: Callable[..., Any],
         namespace: Namespace,
         policy: CachePolicy,
+        serializer: Serializer,
         *,
         tags: Tags,
         key: Callable[..., object] | None,
@@ -120,6 +132,7 @@ class Plan:
             raise ConfigurationError("exclude", exclude, "as a list of parameter names")
         self.function = function
         self.policy = policy
+        self.serializer = serializer
         self.signature = CallSignature(function, exclude=tuple(exclude))
         self._namespace = namespace
         self.name = function_name(function, version)
@@ -139,7 +152,7 @@ class Plan:
 
     def slot(self, arguments: dict[str, Any]) -> Slot:
         """Return where the value of a call is kept."""
-        return self._namespace.slot(self.key(arguments), self._tags(arguments))
+        return self._namespace.slot(self.key(arguments), self._tags(arguments), self.serializer)
 
     @property
     def indexable(self) -> bool:

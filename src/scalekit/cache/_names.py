@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from scalekit.cache._entry import Slot
 from scalekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from scalekit.cache.protocols import Serializer
 
 
 class Namespace:
@@ -31,9 +35,9 @@ class Namespace:
         """Return the store's names for `tags`, in their order."""
         return [self._prefix + tag for tag in texts(tags)]
 
-    def slot(self, key: str, tags: Iterable[str]) -> Slot:
+    def slot(self, key: str, tags: Iterable[str], serializer: Serializer) -> Slot:
         """Return the place of `key` for a value with `tags`; each tag counts once."""
-        return Slot(self.key(key), (self.own_tag, *dict.fromkeys(self.tags(tags))))
+        return Slot(self.key(key), (self.own_tag, *dict.fromkeys(self.tags(tags))), serializer)
 
 
 def nonempty(text: str, parameter: str) -> str:
@@ -51,15 +55,24 @@ def texts(tags: Iterable[str]) -> tuple[str, ...]:
 
 
 class Registry:
-    """Which function stands behind which name, so that two never share entries unnoticed."""
+    """Which function stands behind which name, so that two never share entries unnoticed.
 
-    __slots__ = ("_claims",)
+    It also knows in which way their values are written; `plain` is the way for all other values.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_claims", "_plain", "_serializers")
+
+    def __init__(self, plain: Serializer) -> None:
         self._claims: dict[str, tuple[object, ref[Callable[..., object]]]] = {}
+        self._plain = plain
+        self._serializers: dict[str, Serializer] = {}
 
-    def claim(self, name: str, function: Callable[..., object]) -> None:
-        """Take `name` for `function`.
+    def serializer(self, key: str) -> Serializer:
+        """Return the serializer for `key`: its function's, if it is the key of a call; else the plain one."""
+        return self._serializers.get(str(key).partition("(")[0], self._plain)
+
+    def claim(self, name: str, function: Callable[..., object], serializer: Serializer) -> None:
+        """Take `name` for `function`, whose values `serializer` writes.
 
         One `def` that is run several times makes functions that differ in what they close over but
         not in their name: `ConfigurationError`. A reloaded module brings new code under old names.
@@ -76,3 +89,4 @@ class Registry:
                 "version", name, "different for each function that one def makes: they would share entries"
             )
         self._claims[name] = (code, ref(function))
+        self._serializers[name.partition("(")[0]] = serializer

@@ -15,6 +15,7 @@ from scalekit.cache._policy import CachePolicy, policy_of
 from scalekit.cache._stats import Counts
 from scalekit.cache._stores import check_callable, check_function, index_of, loaded, usable_store
 from scalekit.cache.memory import MemoryCacheStore
+from scalekit.cache.msgspec import MsgspecSerializer, serializer_of
 from scalekit.events import guarded
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Cache:
         # A hook shall hear of every hit, so hits must not bypass the face.
         self._indexed = index_of(store) if on_event is None else None
         self._names = Namespace(namespace)
-        self._registry = Registry()
+        self._registry = Registry(MsgspecSerializer(Any))
         self._clock = clock
         self._emit = guarded(on_event)
         self._counts = Counts()
@@ -108,13 +109,14 @@ class Cache:
                 function,
                 self._names,
                 policy,
+                serializer_of(function),
                 tags=tags,
                 key=key,
                 version=version,
                 typed=typed,
                 exclude=exclude,
             )
-            self._registry.claim(plan.name, function)
+            self._registry.claim(plan.name, function, plan.serializer)
             wrapped: CachedFunction[P, R] = self._wrapped(plan)
             return wrapped
 
@@ -130,19 +132,19 @@ class Cache:
         none_ttl: Duration | None = None,
     ) -> R:
         """Return the value of `key`, or load, store and return it."""
-        slot = self._names.slot(key, tags)
+        slot = self._names.slot(key, tags, self._registry.serializer(key))
         value: R = self._through(slot, load, CachePolicy(ttl=ttl, none_ttl=none_ttl))
         return value
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of `key`, or `default`."""
-        slot = self._names.slot(key, ())
+        slot = self._names.slot(key, (), self._registry.serializer(key))
         found = self._read(slot)
         return found.value if isinstance(found, Entry) else default
 
     def set(self, key: str, value: object, *, ttl: Duration, tags: Iterable[str] = ()) -> None:
         """Store `value`; loads of `key` that are running will not replace it."""
-        slot = self._names.slot(key, tags)
+        slot = self._names.slot(key, tags, self._registry.serializer(key))
         now = self._clock()
         entry = Entry(value, expires=now + CachePolicy(ttl=ttl).lifetime(value))
         self._store.write(slot, entry, None, now)

@@ -28,7 +28,24 @@ if TYPE_CHECKING:
 
     from scalekit.cache._entry import Entry, IndexedEntry, Slot, Snapshot
 
-__all__ = ["AsyncCacheStore", "CacheStore", "IndexedCacheStore", "NonblockingCacheStore"]
+__all__ = ["AsyncCacheStore", "CacheStore", "IndexedCacheStore", "NonblockingCacheStore", "Serializer"]
+
+
+class Serializer(Protocol):
+    """Turns values into bytes and back, for stores that keep bytes. Safe to share between threads."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Eight bytes that stand for the format and the type of the values; other bytes, other format."""
+        ...
+
+    def dumps(self, value: Any, /) -> bytes:
+        """Return `value` as bytes; `SerialisationError` if it would not come back equal in value and type."""
+        ...
+
+    def loads(self, data: bytes, /) -> Any:
+        """Return the value that `dumps` wrote; `ValueError` for bytes that it did not write."""
+        ...
 
 
 @runtime_checkable

@@ -97,6 +97,11 @@ class AsyncRedisLink:
         return self._guard.timeout
 
     @property
+    def cluster(self) -> bool:
+        """Whether it leads to a Redis Cluster."""
+        return self._cluster
+
+    @property
     def state(self) -> State:
         """The circuit breaker's state: "closed", "open" or "half-open"."""
         return self._guard.state

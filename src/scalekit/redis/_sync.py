@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
 from scalekit.redis import _own
-from scalekit.redis._connections import transport
+from scalekit.redis._connections import Cluster, transport
 from scalekit.redis._deadline import deadline
 from scalekit.redis._guard import Guard
 
@@ -85,6 +85,11 @@ class RedisLink:
     def timeout(self) -> float:
         """The deadline of a call, in seconds."""
         return self._guard.timeout
+
+    @property
+    def cluster(self) -> bool:
+        """Whether it leads to a Redis Cluster."""
+        return isinstance(self._transport, Cluster)
 
     @property
     def state(self) -> State:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from scalekit.cache import Entry, Slot
-from scalekit.testing._cache_probe import LONG, SHORT, CacheStoreProbe, fresh
+from scalekit.cache import Entry
+from scalekit.testing._cache_probe import LONG, SHORT, CacheStoreProbe, fresh, place
 from scalekit.testing.clock import ManualClock
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class EntryTests:
     def test_an_entry_is_replaced_whole(self) -> None:
         """An entry is replaced whole."""
         slot = self._probe.slot("t")
-        other = Slot(slot.key, (slot.tags[0],))
+        other = slot._replace(tags=slot.tags[:1])
         self._probe.write(slot, "first")
         self._probe.write(other, "second")
         self._probe.invalidate(slot.tags[1])
@@ -67,7 +67,7 @@ class EntryTests:
     def test_odd_names_are_told_apart(self) -> None:
         """Odd names are told apart."""
         number = next(fresh)
-        slots = [Slot(f"suite:{name}{number}", (f"suite:{name}{number}",)) for name in _ODD_NAMES]
+        slots = [place(f"suite:{name}{number}", f"suite:{name}{number}") for name in _ODD_NAMES]
         for i, slot in enumerate(slots):
             assert self._probe.write(slot, i, self._probe.missed(slot))
         assert [self._probe.value(slot) for slot in slots] == list(range(len(slots)))
@@ -78,8 +78,8 @@ class EntryTests:
 
     def test_a_key_and_a_tag_of_one_name_are_two_things(self) -> None:
         """A key and a tag of one name are two things."""
-        slot = Slot(f"suite:same{next(fresh)}", ("suite:own",))
-        tagged = Slot(f"suite:other{next(fresh)}", (slot.key,))
+        slot = place(f"suite:same{next(fresh)}", "suite:own")
+        tagged = place(f"suite:other{next(fresh)}", slot.key)
         self._probe.write(slot, "by key")
         self._probe.write(tagged, "by tag")
         self._probe.invalidate(slot.key)
@@ -149,7 +149,8 @@ class EntryTests:
         """A tag ends every entry that carries it and no other."""
         shared = f"suite:shared{next(fresh)}"
         carrying = [
-            Slot(slot.key, (*slot.tags, shared)) for slot in (self._probe.slot("a"), self._probe.slot("b"))
+            slot._replace(tags=(*slot.tags, shared))
+            for slot in (self._probe.slot("a"), self._probe.slot("b"))
         ]
         other = self._probe.slot("a")
         for slot in (*carrying, other):
@@ -171,7 +172,7 @@ class EntryTests:
     def test_an_entry_is_judged_by_the_tags_it_was_written_with(self) -> None:
         """An entry is judged by the tags it was written with."""
         slot = self._probe.slot("t")
-        untagged = Slot(slot.key, slot.tags[:1])
+        untagged = slot._replace(tags=slot.tags[:1])
         self._probe.write(slot, "value")
         assert self._probe.value(untagged) == "value", "an entry may be read without naming its tags"
         self._probe.invalidate(slot.tags[1])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, precondition, rule
 
-from scalekit.cache import Entry, Slot, Snapshot
+from scalekit.cache import Entry, MsgspecSerializer, Slot, Snapshot
 from scalekit.testing.clock import ManualClock
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 LONG = 3_600.0
 SHORT = 0.05
 fresh = count()
+_SERIALIZER = MsgspecSerializer(Any)
+
+
+def place(key: str, *tags: str) -> Slot:
+    """Return the slot of a value that needs no annotation."""
+    return Slot(key, tags, _SERIALIZER)
 
 
 async def called(method: Callable[..., Any], *args: Any) -> Any:
@@ -41,7 +47,7 @@ class CacheStoreProbe:
 
     def slot(self, *tags: str) -> Slot:
         number = next(fresh)
-        return Slot(f"suite:k{number}", tuple(f"suite:{tag}{number}" for tag in ("own", *tags)))
+        return place(f"suite:k{number}", *(f"suite:{tag}{number}" for tag in ("own", *tags)))
 
     def read(self, slot: Slot) -> Any:
         found = self.driver(self.store.read, slot, self.clock())
@@ -110,7 +116,7 @@ class CacheStoreMachine(RuleBasedStateMachine):
         self.values = count()
 
     def slot(self, key: str, tags: tuple[str, ...]) -> Slot:
-        return Slot(f"{self.prefix}{key}", tuple(f"{self.prefix}{tag}" for tag in ("own", *tags)))
+        return place(f"{self.prefix}{key}", *(f"{self.prefix}{tag}" for tag in ("own", *tags)))
 
     def seen(self, names: Sequence[str]) -> dict[str, int]:
         return {name: self.versions.get(name, 0) for name in names}

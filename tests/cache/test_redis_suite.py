@@ -1,0 +1,38 @@
+"""The Redis stores keep the contract of stores, on every server found."""
+
+from __future__ import annotations
+
+import pytest
+
+from scalekit.cache import _frame
+from scalekit.cache.redis import AsyncRedisCacheStore, RedisCacheStore
+from scalekit.redis import AsyncRedisLink, RedisLink
+from scalekit.testing import CacheStoreSuite
+
+
+@pytest.fixture(autouse=True)
+def _apart(key_prefix, monkeypatch):
+    """Keep away from what others have on the server."""
+    monkeypatch.setattr(_frame, "PREFIX", key_prefix)
+
+
+# A tuple needs an annotation.
+VALUES = (None, False, 0, "", b"", b"\x00\xff" * 500, "é\0", [1, {"a": [2.5, None]}], {"k": "v" * 10_000})
+
+
+class TestRedisCacheStore(CacheStoreSuite):
+    values = VALUES
+
+    @pytest.fixture
+    def store(self, redis_server):
+        with RedisLink.from_url(redis_server.url, timeout="5s") as link:
+            yield RedisCacheStore(link)
+
+
+class TestAsyncRedisCacheStore(CacheStoreSuite):
+    values = VALUES
+
+    @pytest.fixture
+    def store(self, redis_server):
+        # Its connections close with the suite's event loop.
+        return AsyncRedisCacheStore(AsyncRedisLink.from_url(redis_server.url, timeout="5s"))
