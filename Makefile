@@ -66,7 +66,7 @@ build: $(VENV)/.dev ## build the wheel, install it elsewhere and run the example
 	@$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@mkdir -p build/empty
 	@"$(PYTHON)" -m venv build/venv
-	@build/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[redis,sqlalchemy,images]"
+	@build/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[redis,sqlalchemy,images,msgspec]"
 	@cd build/empty && ../venv/bin/python -I "$(CURDIR)/examples/quickstart.py"
 
 clean: ## remove what the targets made
@@ -89,7 +89,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.python pyproject.toml
-	@$(INSTALL) --editable '.[redis,sqlalchemy,images]'
+	@$(INSTALL) --editable '.[redis,sqlalchemy,images,msgspec]'
 	@touch $@
 
 # pip reads dependency groups since 25.1, which is newer than what most Pythons bring.

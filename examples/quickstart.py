@@ -3,7 +3,7 @@
     python examples/quickstart.py                   SQLite and memory; needs no server
     python examples/quickstart.py --json            the same for a program
     python examples/quickstart.py --database URL    the listings on PostgreSQL, in a table that is dropped
-    python examples/quickstart.py --redis URL       the link to a Redis or Valkey as well
+    python examples/quickstart.py --redis URL       cache and limiter on Redis or Valkey, and its link
 
 Every step checks what it claims; the exit code is 0 only if all checks hold. The steps are in
 `_quickstart/`, one file each, made to be copied from.
@@ -32,6 +32,8 @@ from _quickstart.pages import pages
 from _quickstart.photo import photo
 from _quickstart.profiles import profiles
 from _quickstart.step import Step
+from scalekit.errors import ConfigurationError, MissingExtra
+from scalekit.redis import RedisLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +99,14 @@ class Run:
         return json.dumps({"ok": not self.failed, **facts, "steps": steps}, indent=2)
 
 
+def linked(url: str, refuse: Callable[[str], None]) -> RedisLink | None:
+    try:
+        return RedisLink.from_url(url, timeout="1s")
+    except (MissingExtra, ConfigurationError) as error:
+        refuse(f"--redis: {error}")
+        return None
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -111,6 +121,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the table is dropped then, too
 
     run = Run(quiet=options.json)
+    shared = linked(options.redis, parser.error) if options.redis else None
     with TemporaryDirectory() as folder:
         url = options.database or f"sqlite:///{folder}/marketplace.db"
         try:
@@ -122,12 +133,13 @@ def main() -> int:
         with market:
             run.step("listings", listings, market)
             run.step("pages", pages, market)
-            run.step("cache", profiles, market)
-    run.step("limiter", limits)
+            run.step("cache", profiles, market, shared)
+    run.step("limiter", limits, shared)
     run.step("images", photo)
     run.step("pools", fleet)
-    if options.redis:
+    if shared:
         run.step("redis", link, options.redis)
+        shared.close()
 
     if options.json:
         print(run.json(listings=options.listings, database=market.engine.name, redis=bool(options.redis)))

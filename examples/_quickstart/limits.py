@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from _quickstart.step import seconds
-from scalekit.ratelimit import RateLimiter
+from scalekit.ratelimit import MemoryRateLimitStore, RateLimiter
+from scalekit.ratelimit.redis import RedisRateLimitStore
 
 if TYPE_CHECKING:
     from _quickstart.step import Step
     from scalekit.ratelimit import Decision
+    from scalekit.redis import RedisLink
 
 
-def limits(step: Step) -> None:
-    limiter = RateLimiter("100/15m")
+def limits(step: Step, link: RedisLink | None) -> None:
+    store = RedisRateLimitStore(link) if link else MemoryRateLimitStore()
+    limiter = RateLimiter("100/15m", store=store, name=f"quickstart-{uuid4().hex}")
     decisions: list[Decision] = []
     spent = seconds(lambda: decisions.extend(limiter.hit("ip:203.0.113.7") for _ in range(130))) / 130
 
@@ -27,3 +31,5 @@ def limits(step: Step) -> None:
     step.check("exactly the first 100 are admitted", holds=admitted == [True] * 100 + [False] * 30)
     step.check("a denial says when to come back", holds=0 < decisions[-1].retry_after <= 15 * 60)
     step.check("another client is served", holds=limiter.hit("ip:203.0.113.8"))
+    for key in ("ip:203.0.113.7", "ip:203.0.113.8"):
+        limiter.reset(key)

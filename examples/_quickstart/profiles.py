@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
 
 import sqlalchemy as sa
 
 from _quickstart.listings import SELLERS
 from _quickstart.step import seconds
-from scalekit.cache import Cache
+from scalekit.cache import Cache, MemoryCacheStore
+from scalekit.cache.redis import RedisCacheStore
 
 if TYPE_CHECKING:
     from _quickstart.listings import Marketplace
     from _quickstart.step import Step
+    from scalekit.redis import RedisLink
 
 
 class Profile(NamedTuple):
@@ -21,8 +24,9 @@ class Profile(NamedTuple):
     cheapest: int
 
 
-def profiles(step: Step, market: Marketplace) -> None:
-    cache = Cache(namespace="quickstart")
+def profiles(step: Step, market: Marketplace, link: RedisLink | None) -> None:
+    store = RedisCacheStore(link) if link else MemoryCacheStore()
+    cache = Cache(store, namespace=f"quickstart-{uuid4().hex}")  # a Redis may be anybody's
     price, seller = market.table.c.price, market.table.c.seller
 
     @cache.cached(ttl="1h", tags=["seller:{seller_id}"])
@@ -57,3 +61,4 @@ def profiles(step: Step, market: Marketplace) -> None:
     step.show("one tag invalidated", f"{reloads}", kept, reloads=reloads)
     step.check("the invalidated profile is loaded anew", holds=fresh.cheapest == 1 < stale.cheapest)
     step.check("no other profile is", holds=reloads == 1 and others[2].cheapest > 1)
+    cache.delete(*(profile.key(seller_id) for seller_id in set(visits)))

@@ -31,7 +31,7 @@ scalekit.cache.Cache.invalidate_tags = lambda self, *tags: None
     "limiter": """
 import scalekit.ratelimit
 RateLimiter = scalekit.ratelimit.RateLimiter
-scalekit.ratelimit.RateLimiter = lambda limit: RateLimiter("101/15m")
+scalekit.ratelimit.RateLimiter = lambda limit, **options: RateLimiter("101/15m", **options)
 """,
     "images": """
 import scalekit.images
@@ -120,14 +120,20 @@ def test_every_step_notices_that_its_block_is_broken():
 
 
 def test_the_step_that_failed_is_named():
-    done = quickstart("--redis", "redis://127.0.0.1:1/0", fault=FAULTS["limiter"])
+    done = quickstart(fault=FAULTS["limiter"])
     assert (done.returncode, done.stderr) == (1, "")
     verdict = done.stdout.splitlines()[-1]
-    assert verdict.startswith(
-        "FAILED: limiter (exactly the first 100 are admitted), redis (runs to its end); "
-    )
-    assert "BackendError: redis PING: ConnectionError: " in done.stdout
+    assert verdict.startswith("FAILED: limiter (exactly the first 100 are admitted); ")
     assert "FAILED  exactly the first 100 are admitted" in done.stdout
+
+
+def test_a_redis_that_is_not_there_fails_what_needs_it_and_nothing_else():
+    done = quickstart("--redis", "redis://127.0.0.1:1/0")
+    assert (done.returncode, done.stderr) == (1, "")
+    verdict = done.stdout.splitlines()[-1]
+    failed = "cache (runs to its end), limiter (runs to its end), redis (runs to its end)"
+    assert verdict.startswith(f"FAILED: {failed}; ")
+    assert "BackendError: redis MGET: ConnectionError: " in done.stdout
 
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "ZeroDivisionError"])
@@ -135,7 +141,7 @@ def test_the_table_is_dropped_after_an_error(postgres_url, error):
     fault = f"""
 import scalekit.cache as block
 class Cache:
-    def __init__(self, **options):
+    def __init__(self, *store, **options):
         raise {error}
 block.Cache = Cache
 """

@@ -10,10 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import scalekit.redis as links
-from scalekit._extras import require
 from scalekit.cache._entry import Entry, Snapshot
 from scalekit.cache._frame import (
     TOKEN_BYTES,
@@ -26,6 +24,8 @@ from scalekit.cache._frame import (
     token_names,
 )
 from scalekit.errors import BackendError, ConfigurationError
+from scalekit.redis._failure import is_unknown_script
+from scalekit.redis._given import async_given_link, given_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from scalekit.cache._entry import Slot
     from scalekit.redis import AsyncRedisLink, RedisLink
 
+Linked = TypeVar("Linked", "RedisLink", "AsyncRedisLink")
 __all__ = ["AsyncRedisCacheStore", "RedisCacheStore"]
 
 _LEASE = 3_600_000
@@ -82,7 +83,8 @@ class RedisCacheStore:
     """
 
     def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
-        self._link: RedisLink = link_of(link)
+        store = "RedisCacheStore"
+        self._link: RedisLink = _one_server(given_link(link, store=store), store=store)
         self._clock = _milliseconds(wall_clock)
 
     @property
@@ -122,7 +124,7 @@ class RedisCacheStore:
         try:
             stored = self._link.execute("EVALSHA", _WRITE_SHA, *arguments)
         except BackendError as error:
-            if not _is_unknown_script(error):
+            if not is_unknown_script(error):
                 raise
             stored = self._link.execute("EVAL", _WRITE, *arguments)
         return bool(stored)
@@ -142,7 +144,8 @@ class AsyncRedisCacheStore:
     """`RedisCacheStore` for asyncio: it takes an `AsyncRedisLink` or a `redis.asyncio` client."""
 
     def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
-        self._link: AsyncRedisLink = async_link_of(link)
+        store = "AsyncRedisCacheStore"
+        self._link: AsyncRedisLink = _one_server(async_given_link(link, store=store), store=store)
         self._clock = _milliseconds(wall_clock)
 
     @property
@@ -182,7 +185,7 @@ class AsyncRedisCacheStore:
         try:
             stored = await self._link.execute("EVALSHA", _WRITE_SHA, *arguments)
         except BackendError as error:
-            if not _is_unknown_script(error):
+            if not is_unknown_script(error):
                 raise
             stored = await self._link.execute("EVAL", _WRITE, *arguments)
         return bool(stored)
@@ -198,40 +201,10 @@ class AsyncRedisCacheStore:
             await self._link.execute("UNLINK", *map(tag_name, tags))
 
 
-def link_of(given: object) -> RedisLink:
-    """Return `given` as a link for `RedisCacheStore`."""
-    link: RedisLink = _link(given, asynchronous=False)
-    return link
-
-
-def async_link_of(given: object) -> AsyncRedisLink:
-    """Return `given` as a link for `AsyncRedisCacheStore`."""
-    link: AsyncRedisLink = _link(given, asynchronous=True)
-    return link
-
-
-def _link(given: object, *, asynchronous: bool) -> Any:
-    store, other = "RedisCacheStore", "AsyncRedisCacheStore"
-    kinds: tuple[type[Any], ...] = (links.RedisLink, links.AsyncRedisLink)
-    modules = ("redis", "redis.asyncio")
-    if asynchronous:
-        store, other, kinds, modules = other, store, kinds[::-1], modules[::-1]
-    if isinstance(given, kinds[1]):
-        raise ConfigurationError("link", given, f"as a {kinds[0].__name__} ({other} takes this one)")
-    link: Any = given
-    if not isinstance(given, kinds[0]):
-        ours, theirs = (require(module, extra="redis", needed_by="RedisCacheStore") for module in modules)
-        clients = (ours.Redis, ours.RedisCluster)
-        if isinstance(given, (theirs.Redis, theirs.RedisCluster)) and not isinstance(given, clients):
-            raise ConfigurationError("link", given, f"as a client of {modules[0]} ({other} takes this one)")
-        if not isinstance(given, clients):
-            raise ConfigurationError(
-                "link", given, f"as a {kinds[0].__name__} or a client of {modules[0]} for {store}"
-            )
-        link = kinds[0](given)
+def _one_server(link: Linked, *, store: str) -> Linked:
     if link.cluster:
         raise ConfigurationError(
-            "link", given, f"to one server or a Sentinel master: {store} will learn Redis Cluster later"
+            "link", link, f"to one server or a Sentinel master: {store} will learn Redis Cluster later"
         )
     return link
 
@@ -288,8 +261,3 @@ def _write_arguments(
     tokens = [_token() for _ in names] if seen is None else seen
     script_keys = (len(names) + 1, entry_name(slot.key), *names)
     return (*script_keys, life, needed, 2 * needed, head, tail, 0 if seen is None else 1, *tokens)
-
-
-def _is_unknown_script(error: BackendError) -> bool:
-    errors = require("redis.exceptions", extra="redis", needed_by="RedisCacheStore")
-    return isinstance(error.__cause__, errors.NoScriptError)

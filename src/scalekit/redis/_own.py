@@ -178,7 +178,8 @@ def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
     settings = _unhurried(
         client.nodes_manager.connection_kwargs, socket_timeout=share, socket_connect_timeout=share
     )
-    settings.pop("retry", None)
+    for name in ("retry", "db"):  # a URL's "/0" is refused as a keyword
+        settings.pop(name, None)
     tls = settings.pop("ssl", False)
     base = client.nodes_manager.connection_kwargs.get("connection_class") or (
         redis.SSLConnection if tls else redis.Connection
