@@ -100,7 +100,7 @@ async def test_one_callers_trouble_is_no_others(redis_url, key_prefix, monkeypat
             link.execute("ECHO", "after"),
             return_exceptions=True,
         )
-        ours = [b"before", BackendError, BackendError, BackendError, ZeroDivisionError]
+        ours = [b"before", BackendError, ConfigurationError, ConfigurationError, ZeroDivisionError]
         ours += [ConfigurationError, BackendError, b"after"]
         assert [o if isinstance(o, bytes) else type(o) for o in outcomes] == ours
         assert isinstance(outcomes[1].__cause__, redis.ResponseError)

@@ -10,7 +10,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
+from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
 from scalekit.redis import AsyncRedisLink, RedisLink
 from scalekit.testing._driver import Driver
 from tests.servers.lifeline import wait_until
@@ -85,7 +85,7 @@ def test_commands_find_their_shards(redis_cluster, kind):
         assert call.pipeline([("GET", f"key {i}") for i in range(30)]) == [b"%d" % i for i in range(30)]
         assert call("PING") is True
         assert call("EVAL", "return redis.call('GET', KEYS[1])", 1, "key 7") == b"7"
-        with pytest.raises(BackendError, match=r"same key slot|same slot"):
+        with pytest.raises(ConfigurationError, match=r"same key slot|same slot"):
             call("MGET", "key 1", "key 2")
         with pytest.raises(BackendError, match="wrong kind"):
             call("LPUSH", "key 1", "x")
@@ -155,7 +155,7 @@ def test_commands_of_one_tick_fail_each_for_itself(redis_cluster):
         )
     assert [o if not isinstance(o, Exception) else type(o) for o in outcomes] == [
         b"1",
-        BackendError,
+        ConfigurationError,
         BackendError,
         True,
         b"1",

@@ -93,7 +93,9 @@ def test_an_error_reply_is_the_commands_fault_not_the_servers(redis_url, key_pre
 def test_what_cannot_be_encoded_is_refused_and_harms_nothing(redis_url):
     with RedisLink.from_url(redis_url, timeout="5s", breaker_failures=1) as link:
         for argument in (object(), None, [], True, "\ud800"):
-            with pytest.raises(BackendError):
+            with pytest.raises(
+                ConfigurationError, match=r"expected command that can be sent \(.*\); got 'ECHO'"
+            ):
                 link.execute("ECHO", argument)
         assert link.execute("ECHO", "still") == b"still"
         assert link.state == "closed"
@@ -448,9 +450,12 @@ def test_a_url_that_cannot_work_is_refused(url):
 @pytest.mark.parametrize("command", [(), (5,), (None, "key")])
 def test_what_is_no_command_is_refused(redis_url, command):
     with RedisLink.from_url(redis_url, timeout="5s") as link:
-        with pytest.raises(
-            ConfigurationError, match=r"expected command to begin with a command's name; got \("
-        ):
+        for commands in (5, "GET", {("PING",)}):
+            with pytest.raises(ConfigurationError, match="expected commands as a list or tuple of commands"):
+                link.pipeline(commands)
+        with pytest.raises(ConfigurationError, match=r"expected command as a tuple .*; got 'GET'"):
+            link.pipeline(["GET"])
+        with pytest.raises(ConfigurationError, match=r"expected command as a tuple that begins with"):
             link.execute(*command)
         assert link.state == "closed"
 
@@ -459,6 +464,23 @@ def test_what_is_no_command_is_refused(redis_url, command):
 def test_options_that_redis_py_refuses_are_refused_at_once(option):
     with pytest.raises(ConfigurationError, match=r"expected (client with options that redis-py knows|url)"):
         RedisLink.from_url(f"redis://localhost/0?{option}")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RedisLink("redis://:hunter2@localhost"),
+        lambda: RedisLink.from_url("http://user:hunter2@localhost"),
+        lambda: RedisLink.from_url("redis://:hunter2@localhost:port/0"),
+        lambda: RedisLink.from_url("redis://:hunter2@localhost/0?socket_timeout=abc"),
+        lambda: RedisLink.from_url("redis://:hunter2@localhost/0?bogus=1"),
+    ],
+)
+def test_no_error_tells_a_password(make):
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    error = caught.value
+    assert "hunter2" not in f"{error} {error.args} {error.value} {error.__cause__}"
 
 
 def test_unknown_options_are_refused():

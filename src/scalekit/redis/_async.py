@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
+from scalekit.errors import ConfigurationError
 from scalekit.redis import _own
 from scalekit.redis._async_connections import async_transport
 from scalekit.redis._batches import Batches
@@ -110,7 +111,8 @@ class AsyncRedisLink:
         """Send one command and return its reply, as redis-py's `execute_command` returns it.
 
         Raises `BackendTimeout` when no answer came within the deadline, `BackendUnavailable` when the breaker
-        is open, and `BackendError` for a failed connection or an error reply.
+        is open, `BackendError` for a failed connection or an error reply, and `ConfigurationError` for what
+        cannot be sent at all: no command's name, or an argument that redis-py does not encode.
         """
         return (await self.pipeline((command,)))[0]
 
@@ -120,6 +122,8 @@ class AsyncRedisLink:
         Not a transaction. Raises as `execute` does; an error reply to any of them is raised after all
         replies were read, so the others did take effect.
         """
+        if not isinstance(commands, (list, tuple)):
+            raise ConfigurationError("commands", commands, "as a list or tuple of commands, each a tuple")
         if not commands:
             return []
         ticket = self._guard.admit(commands)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError
+from scalekit.redis._own import masked
 from scalekit.redis._sync import RedisLink
 
 if TYPE_CHECKING:
@@ -49,4 +50,4 @@ def _check(given: object, *, store: str, wanted: str, other: str) -> None:
     if names & {"AsyncRedisLink", "RedisLink"} or isinstance(given, (wrong.Redis, wrong.RedisCluster)):
         twin = store.removeprefix("Async") if store.startswith("Async") else f"Async{store}"
         expected = f"{expected} ({twin} takes those of {other})"
-    raise ConfigurationError("link", given, expected)
+    raise ConfigurationError("link", masked(given), expected)

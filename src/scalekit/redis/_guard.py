@@ -61,8 +61,8 @@ class Guard:
         Raises `BackendUnavailable` while the breaker is open, `ConfigurationError` for what is no command.
         """
         for command in commands:
-            if not command or not isinstance(command[0], (str, bytes)):
-                raise ConfigurationError("command", command, "to begin with a command's name")
+            if isinstance(command, (str, bytes)) or not command or not isinstance(command[0], (str, bytes)):
+                raise ConfigurationError("command", command, "as a tuple that begins with a command's name")
         began = self._clock()
         generation = self._breaker.admit(began)
         if generation is None:
@@ -108,7 +108,10 @@ class Guard:
             detail = f"no connection free within {self.timeout * 1000:g} ms"
             raise BackendTimeout(_BACKEND, _named(commands), detail) from None
         if _failure.is_rejected(error):
-            raise BackendError(_BACKEND, _named(commands), _described(error)) from error
+            # Its name alone: arguments may be secret.
+            raise ConfigurationError(
+                "command", _named(commands), f"that can be sent ({_described(error)})"
+            ) from error
         raise error
 
 

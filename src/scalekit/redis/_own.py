@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from scalekit._extras import require
@@ -61,9 +62,9 @@ def is_cluster(client: object, *, asynchronous: bool) -> bool:
         right = "RedisLink" if asynchronous else "AsyncRedisLink"
         raise ConfigurationError("client", client, f"of the link's kind ({takes}; use {right})")
     if not isinstance(client, (wanted.Redis, wanted.RedisCluster)):
-        raise ConfigurationError(
-            "client", client, "to be a redis-py client: Redis, RedisCluster or a Sentinel master"
-        )
+        hint = "; for a URL there is from_url" if isinstance(client, str) else ""
+        expected = f"to be a redis-py client: Redis, RedisCluster or a Sentinel master{hint}"
+        raise ConfigurationError("client", masked(client), expected)
     cluster = isinstance(client, wanted.RedisCluster)
     if _settings(client, cluster=cluster, asynchronous=asynchronous).get("decode_responses"):
         raise ConfigurationError("client", client, "with decode_responses=False")
@@ -243,4 +244,9 @@ def from_url(client_class: Any, url: str) -> Any:
     try:
         return client_class.from_url(url)
     except (ValueError, TypeError, AttributeError) as error:
-        raise ConfigurationError("url", url, f"such as 'redis://host:6379/0' ({error})") from error
+        raise ConfigurationError("url", masked(url), f"such as 'redis://host:6379/0' ({error})") from None
+
+
+def masked(given: object) -> object:
+    """Return `given` without the password, if it is a URL: errors are logged."""
+    return re.sub(r"//[^/]*@", "//***@", given) if isinstance(given, str) else given
