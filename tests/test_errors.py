@@ -20,7 +20,6 @@ from scalekit.errors import (
     ImageBroken,
     ImageRejected,
     InvalidCursor,
-    LoadTimeout,
     MissingExtra,
     OffsetTooDeep,
     OversubscribedPools,
@@ -100,7 +99,6 @@ EVERY = [
         {"backend": "redis", "operation": "GET", "detail": "not asked"},
         "redis GET: not asked",
     ),
-    (LoadTimeout("no value within 2 s"), {}, "no value within 2 s"),
     (SerialisationError("a set comes back as a list"), {}, "a set comes back as a list"),
     (
         RateLimitExceeded(Decision("10/s", 0.0625)),
@@ -252,7 +250,6 @@ def test_an_interrupt_is_no_broken_repr():
         (ConfigurationError("limit", 0, ">= 1"), ValueError),
         (MissingExtra("A", "b", "c"), ImportError),
         (BackendTimeout("a", "b", "c"), TimeoutError),
-        (LoadTimeout(), TimeoutError),
         (SerialisationError(), TypeError),
         (InvalidCursor("a"), ValueError),
     ],

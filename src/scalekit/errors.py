@@ -6,7 +6,6 @@
      ├ BackendError                       the infrastructure's: a server or worker failed
      │  ├ BackendTimeout(TimeoutError)       no answer within the deadline
      │  └ BackendUnavailable                 not asked: the circuit breaker is open
-     ├ LoadTimeout(TimeoutError)          a cache loader took longer than its load_timeout
      ├ SerialisationError(TypeError)      a value would not come back from the store as it went in
      ├ RateLimitExceeded                  the caller's quota; only acquire() and the decorator raise it
      ├ InvalidCursor(ValueError)          the client's: forged, damaged or foreign cursor   -> HTTP 400
@@ -36,7 +35,6 @@ __all__ = [
     "ImageBroken",
     "ImageRejected",
     "InvalidCursor",
-    "LoadTimeout",
     "MissingExtra",
     "OffsetTooDeep",
     "OversubscribedPools",
@@ -134,10 +132,6 @@ class BackendTimeout(BackendError, TimeoutError):
 
 class BackendUnavailable(BackendError):
     """The backend was not asked: its circuit breaker is open after repeated failures."""
-
-
-class LoadTimeout(ScalekitError, TimeoutError):
-    """A cache loader did not finish within its `load_timeout`."""
 
 
 class SerialisationError(ScalekitError, TypeError):
