@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, create_async_engine
@@ -96,3 +101,24 @@ async def test_what_is_refused(async_session):
         SelectSource(async_session, select(Post))
     with pytest.raises(ConfigurationError, match="since the statement selects entities"):
         AsyncSelectSource(await async_session.connection(), select(Post))
+
+
+def test_without_greenlet_the_construction_says_what_to_install():
+    program = (
+        "import sys; sys.modules['greenlet'] = None\n"
+        "from sqlalchemy import column, create_engine, select\n"
+        "from scalekit.pagination.sqlalchemy import AsyncSelectSource, SelectSource\n"
+        "from scalekit.errors import MissingExtra\n"
+        "with create_engine('sqlite://').connect() as connection:\n"
+        "    SelectSource(connection, select(column('a')))\n"
+        "try: AsyncSelectSource(None, select(column('a')))\n"
+        "except MissingExtra as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "AsyncSelectSource needs greenlet: pip install 'scaleblocks[sqlalchemy]'\n"
+
+
+def test_the_extra_installs_what_async_sessions_need():
+    pyproject = Path(__file__).parents[3].joinpath("pyproject.toml").read_text("utf-8")
+    extras = tomllib.loads(pyproject)["project"]["optional-dependencies"]
+    assert any(line.startswith("greenlet>=") for line in extras["sqlalchemy"])

@@ -23,9 +23,10 @@ class AsyncSelectSource(Generic[T]):
     either (rows), with any WHERE and joins; without ORDER BY, which a `CursorPaginator` adds. Cheap:
     make one for each request. A statement object that is kept and reused saves building the query.
 
-    Works on PostgreSQL and SQLite. Raises `MissingExtra` without SQLAlchemy, and `ConfigurationError`
-    for another database and for shapes that cannot be paged yet: LIMIT, DISTINCT, GROUP BY, UNION,
-    window functions, FOR UPDATE, and a join that repeats the only entity selected.
+    Works on PostgreSQL and SQLite. Raises `MissingExtra` without SQLAlchemy, or without the greenlet that its
+    async sessions need (the extra `sqlalchemy` installs both), and `ConfigurationError` for another database
+    and for shapes that cannot be paged yet: LIMIT, DISTINCT, GROUP BY, UNION, window functions, FOR UPDATE,
+    and a join that repeats the only entity selected.
     """
 
     __slots__ = ("_dialect", "_session", "_statement")

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session, scoped_session
 
 from scalekit.errors import ConfigurationError
+from scalekit.pagination.sqlalchemy import _greenlet
 from scalekit.pagination.sqlalchemy._keys import NULLS_LARGEST
 from scalekit.pagination.sqlalchemy._shape import checked_select, described, entity_of, is_orm
 
@@ -21,7 +22,8 @@ def checked(session: Any, statement: object) -> Dialect:
 
 
 def async_checked(session: Any, statement: object) -> Dialect:
-    """As `checked`, for the async kinds."""
+    """As `checked`, for the async kinds; raise `MissingExtra` without the greenlet that they need."""
+    _greenlet.needed()
     from sqlalchemy.ext.asyncio import (  # noqa: PLC0415  # loads asyncio
         AsyncConnection,
         AsyncSession,
