@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 import time
@@ -988,6 +989,70 @@ def test_functions_that_one_def_makes_need_versions(cache):
     with pytest.raises(ConfigurationError, match="expected version different for each function"):
         make(2)
     assert make(2, version=2)(1) == (2, 1)
+
+
+def test_functions_of_one_name_need_versions(cache):
+    up = cache.cached(ttl=9)(lambda s: s.upper())
+    cached = cache.cached(ttl=9)
+    with pytest.raises(ConfigurationError, match=r"expected version different .*; got '.*<lambda>'"):
+        [cached(lambda s: s.upper()), cached(lambda s: s.lower())]
+    low = cache.cached(ttl=9, version="low")(lambda s: s.lower())
+    assert (up("Ab"), low("Ab")) == ("AB", "ab")
+
+
+@pytest.mark.parametrize(("first", "second"), [("'a'", "'b'"), ("1", "True"), ("x", "[y for y in x]")])
+def test_a_redefined_function_needs_a_version(cache, first, second):
+    scope = {"__name__": "shop"}
+    exec(f"def g(x): return {first}", scope)
+    cache.cached(ttl=9)(scope["g"])
+    exec(f"def g(x): return {second}", scope)
+    with pytest.raises(ConfigurationError, match=r"expected version different .*; got 'shop\.g'"):
+        cache.cached(ttl=9)(scope["g"])
+    cache.cached(ttl=9, version=2)(scope["g"])
+
+
+def test_methods_bound_to_different_objects_need_versions(cache):
+    one, two = Loader({"value": 1}), Loader({"value": 2})
+    cache.cached(ttl=9)(one.load)
+    cache.cached(ttl=9)(one.load)
+    with pytest.raises(ConfigurationError, match="expected version different"):
+        cache.cached(ttl=9)(two.load)
+
+
+def tripled(function):
+    @functools.wraps(function)
+    def inner(x):
+        return 3 * function(x)
+
+    return inner
+
+
+def test_a_function_and_its_decorated_self_need_versions(cache):
+    cache.cached(ttl=9)(function)
+    with pytest.raises(ConfigurationError, match="expected version different"):
+        cache.cached(ttl=9)(tripled(function))
+    other = Cache()
+    other.cached(ttl=9)(tripled(function))
+    with pytest.raises(ConfigurationError, match="expected version different"):
+        other.cached(ttl=9)(tripled(function))
+
+
+@pytest.mark.parametrize("decorator", ["", "@tripled"])
+def test_a_reloaded_module_keeps_its_entries(cache, decorator):
+    source = f"""
+@cache.cached(ttl=9)
+{decorator}
+def g(x): return [x + 1 for _ in range(2)]
+
+class Child(dict):
+    @cache.cached(ttl=9)
+    def find(self, x): return super().get(x)
+"""
+    scope = {"__name__": "shop", "cache": cache, "tripled": tripled}
+    exec(source, scope)
+    first = scope["g"](1)
+    exec("# a line above moves all that follows" + source, scope)
+    assert scope["g"](1) is first
 
 
 # -- events ----------------------------------------------------------------------------------------

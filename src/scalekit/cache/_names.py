@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from types import CodeType, MethodType
 from typing import TYPE_CHECKING
-from weakref import ref
 
 from scalekit.cache._entry import Slot
 from scalekit.errors import ConfigurationError
@@ -63,7 +63,7 @@ class Registry:
     __slots__ = ("_claims", "_plain", "_serializers")
 
     def __init__(self, plain: Serializer) -> None:
-        self._claims: dict[str, tuple[object, ref[Callable[..., object]]]] = {}
+        self._claims: dict[str, tuple[Callable[..., object], ...]] = {}
         self._plain = plain
         self._serializers: dict[str, Serializer] = {}
 
@@ -74,19 +74,44 @@ class Registry:
     def claim(self, name: str, function: Callable[..., object], serializer: Serializer) -> None:
         """Take `name` for `function`, whose values `serializer` writes.
 
-        One `def` that is run several times makes functions that differ in what they close over but
-        not in their name: `ConfigurationError`. A reloaded module brings new code under old names.
+        `ConfigurationError` if another function has it: one with other code, or one that the same `def`
+        made and that differs in what it closes over or is bound to. A reloaded module, which brings the
+        same code once more, may take its names again.
         """
-        code = getattr(function, "__code__", None)
+        layers = _layers(function)
         claimed = self._claims.get(name)
-        if (
-            claimed is not None
-            and claimed[0] is code
-            and claimed[1]() is not function
-            and getattr(function, "__closure__", None)
-        ):
+        if claimed is not None and claimed[0] != function and not _is_reloaded(claimed, layers):
             raise ConfigurationError(
-                "version", name, "different for each function that one def makes: they would share entries"
+                "version", name, "different for each function of that name: they would share entries"
             )
-        self._claims[name] = (code, ref(function))
+        self._claims[name] = layers
         self._serializers[name.partition("(")[0]] = serializer
+
+
+def _layers(function: Callable[..., object]) -> tuple[Callable[..., object], ...]:
+    """Return `function` and, one by one, what decorators that use `functools.wraps` put it around."""
+    layers = [function]
+    while (inner := getattr(layers[-1], "__wrapped__", None)) is not None and inner not in layers:
+        layers.append(inner)
+    return tuple(layers)
+
+
+def _is_reloaded(old: tuple[Callable[..., object], ...], new: tuple[Callable[..., object], ...]) -> bool:
+    codes = [[getattr(layer, "__code__", None) for layer in layers] for layers in (old, new)]
+    if [_content(code) for code in codes[0]] != [_content(code) for code in codes[1]]:
+        return False
+    # Running a def or lambda again gives its very code object; reading the file again does not.
+    return codes[0][-1] is not codes[1][-1] or not any(_carries(layer) for layer in new)
+
+
+def _content(code: object) -> object:
+    """Return `code` without its place in the file, which moves when something above it is edited."""
+    if not isinstance(code, CodeType):
+        return code
+    constants = tuple(_content(constant) for constant in code.co_consts)
+    return code.replace(co_firstlineno=1, co_linetable=b"", co_consts=constants)
+
+
+def _carries(function: object) -> bool:
+    """Whether functions of one code may differ: a closure's in its variables, a method's in its object."""
+    return bool(getattr(function, "__closure__", None)) or isinstance(function, MethodType)
