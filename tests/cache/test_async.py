@@ -581,3 +581,29 @@ def test_a_flight_of_a_closed_loop_does_not_bind_the_next(clock):
         loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
         loop.close()
     assert asyncio.run(load(1)) == 2
+
+
+@pytest.mark.anyio
+async def test_a_session_that_could_tell_users_apart_is_not_left_out_unsaid(cache):
+    async def whoami(session):
+        return session
+
+    with pytest.raises(ConfigurationError, match=r"expected session .*exclude=\(\).*; got <class 'str'>"):
+        await cache.cached(ttl=60)(whoami)("s1")
+    told = cache.cached(ttl=60, exclude=(), version="told")(whoami)
+    assert (await told("s1"), await told("s2")) == ("s1", "s2")
+
+
+@pytest.mark.anyio
+async def test_functions_of_one_name_need_versions(cache):
+    async def whoami(x):
+        return x
+
+    cache.cached(ttl=60)(whoami)
+
+    async def other(x):
+        return -x
+
+    other.__qualname__ = whoami.__qualname__
+    with pytest.raises(ConfigurationError, match="expected version different"):
+        cache.cached(ttl=60)(other)

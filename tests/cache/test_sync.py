@@ -6,6 +6,7 @@ import functools
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -244,6 +245,43 @@ def test_what_is_excluded_does_not_tell_entries_apart(cache):
         return len(calls)
 
     assert load_in(object(), 7) == load_in(object(), 7) == 2
+
+
+class Account:
+    def __cache_key__(self):
+        return "account"
+
+
+@pytest.mark.parametrize("session", ["s1", b"s1", 1, 1.5, True, uuid.UUID(int=1), ("s1",), ["s1"], Account()])
+def test_a_session_that_could_tell_users_apart_is_not_left_out_unsaid(cache, session):
+    def whoami(session, *, loud=False):
+        return session
+
+    unsaid = cache.cached(ttl=60)(whoami)
+    for call in (unsaid, unsaid.key, unsaid.invalidate, unsaid.refresh):
+        with pytest.raises(
+            ConfigurationError, match=r"expected session .*exclude=\(\).*; got <class"
+        ) as caught:
+            call(session)
+        assert "s1" not in str(caught.value)
+    assert cache.stats().loads == 0
+
+    told = cache.cached(ttl=60, exclude=(), version="told")(whoami)
+    assert (told(session), told("other")) == (session, "other")
+    shared = cache.cached(ttl=60, exclude=("session",), version="shared")(whoami)
+    assert shared(session) == shared("other") == session
+    own = cache.cached(ttl=60, key=lambda session, loud: session, version="own")(whoami)
+    assert (own(session), own("other")) == (session, "other")
+
+
+def test_a_session_that_is_none_or_an_object_is_left_out(cache):
+    @cache.cached(ttl=60)
+    def whoami(session=None):
+        return session
+
+    assert whoami() is whoami(object()) is whoami([object()]) is None
+    with pytest.raises(ConfigurationError, match="expected session as an object"):
+        whoami("s1")
 
 
 def test_a_key_of_ones_own(cache):

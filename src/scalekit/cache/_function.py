@@ -6,7 +6,7 @@ from functools import update_wrapper
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
-from scalekit.cache._key import arguments_text, classes, defines_key, pinnable, value_text
+from scalekit.cache._key import arguments_text, classes, could_tell_apart, defines_key, pinnable, value_text
 from scalekit.cache._names import nonempty
 from scalekit.cache._signature import CallSignature
 from scalekit.cache._tags import compile_tags
@@ -96,6 +96,15 @@ class AsyncCachedFunction(Protocol[P, R_co]):
     ) -> AsyncCachedFunction[Q, R_co]: ...
 
 
+class _Unsaid(tuple[str, ...]):
+    """The default of `exclude`, told from the same names given on purpose."""
+
+    __slots__ = ()
+
+
+SESSION = _Unsaid(("session",))
+
+
 class Plan:
     """What `cached` was told about one function: how its calls become slots, and how long values live."""
 
@@ -104,6 +113,7 @@ class Plan:
         "_namespace",
         "_tags",
         "_typed",
+        "_unsaid",
         "function",
         "name",
         "policy",
@@ -138,6 +148,9 @@ class Plan:
         self.name = function_name(function, version)
         self._key = key
         self._typed = typed
+        # A key of one's own is made of all arguments, so nothing is left out of it unsaid.
+        unsaid = exclude if isinstance(exclude, _Unsaid) and key is None else ()
+        self._unsaid = tuple(name for name in unsaid if name in self.signature.parameters)
         self._tags = compile_tags(tags, self.signature)
 
     def key(self, arguments: dict[str, Any]) -> str:
@@ -145,6 +158,10 @@ class Plan:
         if self._key is not None:
             positional, keywords = self.signature.call(arguments)
             return f"{self.name}({value_text(self._key(*positional, **keywords), 'key', typed=self._typed)})"
+        for name in self._unsaid:
+            if could_tell_apart(arguments[name]):
+                # Its class, not itself: the identifier of a session does not belong into a log.
+                raise ConfigurationError(name, classes((arguments[name],))[0], _UNSAID)
         names = self.signature.names
         if has_own_key(arguments, self.signature.receiver):
             names = (str(self.signature.receiver), *names)
@@ -157,7 +174,7 @@ class Plan:
     @property
     def indexable(self) -> bool:
         """Whether a wrapper may find entries by the arguments alone."""
-        return self._key is None and self.signature.indexable
+        return self._key is None and not self._unsaid and self.signature.indexable
 
     def place(self, arguments: dict[str, Any]) -> tuple[Any, tuple[type, ...]] | None:
         """Return where an index may file this call and under which classes; None if it must not."""
@@ -165,6 +182,12 @@ class Plan:
         kinds = classes(values)
         own_key = has_own_key(arguments, self.signature.receiver)
         return None if own_key or not pinnable(values) or not self.signature.fits(kinds) else (place, kinds)
+
+
+_UNSAID = (
+    "as an object without a stable text, for by default it is left out of the key: "
+    "say exclude=() to tell entries apart by it, exclude=('session',) to leave it out"
+)
 
 
 def function_name(function: Callable[..., Any], version: str | int | None) -> str:

@@ -96,6 +96,20 @@ def defines_key(value: object) -> bool:
     return hasattr(type(value), "__cache_key__")
 
 
+def could_tell_apart(value: Any) -> bool:
+    """Whether `value` has a text, so that leaving it out of the key may give one caller another's entry.
+
+    None, the usual default of a parameter that is left out, tells nothing.
+    """
+    if value is None or defines_key(value):
+        return value is not None
+    try:
+        value_text(value, "", typed=True)
+    except ConfigurationError:
+        return False
+    return True
+
+
 def value_text(value: Any, name: str, *, typed: bool) -> str:
     """Return the text of one value; `name` is the argument that a complaint shall name."""
     cls = classes((value,))[0]

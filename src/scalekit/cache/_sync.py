@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scalekit.cache._entry import Entry
 from scalekit.cache._events import CacheEvent
 from scalekit.cache._flight import Flights
-from scalekit.cache._function import Plan, finished
+from scalekit.cache._function import SESSION, Plan, finished
 from scalekit.cache._names import Namespace, Registry
 from scalekit.cache._policy import CachePolicy, policy_of
 from scalekit.cache._stats import Counts
@@ -83,7 +83,7 @@ class Cache:
         none_ttl: Duration | None = None,
         version: str | int | None = None,
         typed: bool = True,
-        exclude: Iterable[str] = ("session",),
+        exclude: Iterable[str] = SESSION,
     ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
         """Return a decorator that keeps a function's results.
 
@@ -93,8 +93,9 @@ class Cache:
         * `key`: a callable of the arguments; what it returns tells entries apart in their stead.
         * `version`: change it when the function's results change their meaning.
         * `typed`: whether 1, 1.0 and True are different arguments.
-        * `exclude`: parameters that do not tell entries apart. A method's `self` or `cls` is left
-          out unless its class defines `__cache_key__()`.
+        * `exclude`: parameters that do not tell entries apart; by default `session`, for which a text,
+          a number or another value that could tell them apart is then a `ConfigurationError`. A
+          method's `self` or `cls` is left out unless its class defines `__cache_key__()`.
 
         Arguments may be numbers, texts, bytes, None, enums, dates, UUIDs, decimals, paths, frozen
         dataclasses, objects with `__cache_key__()`, and tuples, lists, sets and dicts of these;
