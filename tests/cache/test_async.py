@@ -607,3 +607,9 @@ async def test_functions_of_one_name_need_versions(cache):
     other.__qualname__ = whoami.__qualname__
     with pytest.raises(ConfigurationError, match="expected version different"):
         cache.cached(ttl=60)(other)
+
+
+@pytest.mark.anyio
+async def test_a_loader_that_is_no_function_is_refused(cache):
+    with pytest.raises(ConfigurationError, match="expected load as a function without arguments; got 5"):
+        await cache.get_or_set("a", 5, ttl=1)

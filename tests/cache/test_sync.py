@@ -975,11 +975,31 @@ def function(x):
         ("typed", {"typed": 1}),
         ("exclude", {"exclude": "x"}),
         ("exclude", {"exclude": ["y"]}),
+        ("exclude", {"exclude": 5}),
+        ("exclude", {"exclude": [5]}),
     ],
 )
 def test_bad_options_are_refused(cache, parameter, options):
     with pytest.raises(ConfigurationError, match=rf"expected {parameter} .*; got"):
         cache.cached(**{"ttl": 60, **options})(function)
+
+
+@pytest.mark.parametrize(("parameter", "bad"), [("tags", "user:{y}"), ("exclude", "y")])
+def test_what_names_no_parameter_is_told_which_there_are(cache, parameter, bad):
+    decorate = cache.cached(**{"ttl": 60, parameter: [bad]})
+    for refused, parameters in ((function, "x"), (lambda: 1, "it has none")):
+        with pytest.raises(ConfigurationError) as caught:
+            decorate(refused)
+        expected = f"expected {parameter} to name only parameters of the function ({parameters}); got '{bad}'"
+        assert str(caught.value) == expected
+
+
+def test_a_loader_that_is_no_function_is_refused(cache):
+    with pytest.raises(ConfigurationError, match="expected load as a function without arguments; got 5"):
+        cache.get_or_set("a", 5, ttl=1)
+    cache.set("a", 1, ttl=1)
+    with pytest.raises(ConfigurationError, match="expected load"):
+        cache.get_or_set("a", 5, ttl=1)
 
 
 @pytest.mark.parametrize("bad", [5, None, int, "f", min])

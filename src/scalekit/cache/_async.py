@@ -141,6 +141,7 @@ class AsyncCache:
         none_ttl: Duration | None = None,
     ) -> R:
         """Return the value of `key`, or load, store and return it."""
+        check_callable(load, "load", "as a function without arguments")
         slot = self._names.slot(key, tags, self._registry.serializer(key))
         value: R = await self._through(slot, load, CachePolicy(ttl=ttl, none_ttl=none_ttl))
         return value

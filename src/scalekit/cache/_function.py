@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import update_wrapper
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
@@ -13,7 +14,7 @@ from scalekit.cache._tags import compile_tags
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine
 
     from scalekit.cache._entry import Slot
     from scalekit.cache._names import Namespace
@@ -138,7 +139,7 @@ class Plan:
             raise ConfigurationError("key", key, "as a callable of the call's arguments")
         if not isinstance(typed, bool):
             raise ConfigurationError("typed", typed, "as True or False")
-        if isinstance(exclude, str):
+        if isinstance(exclude, str) or not isinstance(exclude, Iterable):
             raise ConfigurationError("exclude", exclude, "as a list of parameter names")
         self.function = function
         self.policy = policy

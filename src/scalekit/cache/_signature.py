@@ -71,15 +71,18 @@ class CallSignature:
         self.parameters = tuple(signature.parameters)
         unknown = [name for name in exclude if name not in self.parameters and name != "session"]
         if unknown:
-            raise ConfigurationError(
-                "exclude", unknown[0], f"among the parameters {', '.join(self.parameters)}"
-            )
+            raise ConfigurationError("exclude", unknown[0], self.only_parameters)
         self.receiver = self._receiver()
         self.names = tuple(name for name in self.parameters if name not in exclude and name != self.receiver)
         self.indexable = not any(parameter.kind in _STARS for parameter in self._parameters)
         self.arguments: Callable[..., dict[str, Any]] = self._make(
             _ARGUMENTS, items=", ".join(f"{name!r}: {name}" for name in self.parameters)
         )
+
+    @property
+    def only_parameters(self) -> str:
+        """What to expect of something that names other things than parameters."""
+        return f"to name only parameters of the function ({', '.join(self.parameters) or 'it has none'})"
 
     def _receiver(self) -> str | None:
         """Return the name of a method's self or cls: no argument, but the object it is called on."""

@@ -26,7 +26,7 @@ def compile_tags(tags: Tags, signature: CallSignature) -> Callable[[dict[str, An
         return _by_callable(tags, signature)
     templates = texts(tags)
     for template in templates:
-        _check(template, signature.parameters)
+        _check(template, signature)
     if not any("{" in template or "}" in template for template in templates):
         return lambda _: templates
     return lambda arguments: [nonempty(template.format_map(arguments), "tags") for template in templates]
@@ -42,12 +42,12 @@ def _by_callable(
     return tags
 
 
-def _check(template: str, parameters: tuple[str, ...]) -> None:
+def _check(template: str, signature: CallSignature) -> None:
     try:
         fields = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
     except ValueError as error:
         raise ConfigurationError("tags", template, "as a template like 'user:{user_id}'") from error
     for field in fields:
         name = field.partition(".")[0].partition("[")[0]
-        if name not in parameters:
-            raise ConfigurationError("tags", template, f"over the parameters {', '.join(parameters)}")
+        if name not in signature.parameters:
+            raise ConfigurationError("tags", template, signature.only_parameters)
