@@ -114,6 +114,8 @@ async def test_events_are_emitted_on_the_loops_own_thread(error, data, outcome):
         {"memory": "1"},
         {"limits": {}},
         {"recipe": "web"},
+        {"on_event": 5},
+        {"clock": 5},
         {"recipe": ImageRecipe().encode(Jpeg(13))},
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import pytest
 
@@ -61,8 +62,15 @@ def test_formats():
     assert refusal.value.reason == "format"
     assert refusal.value.limit == ("png", "webp")
     assert refusal.value.actual == "jpeg"
-    with pytest.raises(ImageRejected, match="got 'unknown'"):
+    with pytest.raises(ImageRejected) as unknown:
         ImageLimits().check(probe(b"GIF88a"))
+    assert (unknown.value.reason, unknown.value.actual) == ("format", "unknown")
+    again = pickle.loads(pickle.dumps(unknown.value))
+    for error in (unknown.value, again):
+        assert str(error) == (
+            "expected an image in a format out of avif, gif, jpeg, png, webp; got an unknown format"
+        )
+    assert str(refusal.value) == "expected an image in a format out of png, webp; got jpeg"
     assert ImageLimits(formats=["png"]).formats == frozenset({"png"})
 
 
@@ -78,7 +86,7 @@ def test_truncated_and_empty_pictures_are_broken():
     [
         ("max_bytes", 0, ">= 1"),
         ("max_side", -1, ">= 1"),
-        ("max_pixels", 1e6, "as an integer"),
+        ("max_pixels", 1e6, "as an integer >= 1; got"),
         ("max_frames", True, "as an integer"),
         ("max_total_pixels", "many", "as an integer"),
         ("max_scans", float("nan"), "as an integer"),

@@ -87,7 +87,7 @@ def test_an_encoder_that_pillow_lacks_is_refused_with_the_remedy(monkeypatch):
     with pytest.raises(ConfigurationError, match=r"expected encoding .*pip install 'pillow>=11.3'; got Avif"):
         backend.check(EXACT.encode(Avif()))
     backend.check(EXACT)
-    with pytest.raises(ImageRejected, match=r"expected format within .*'gif', 'jpeg'.*; got 'avif'"):
+    with pytest.raises(ImageRejected, match=r"a format out of gif, jpeg, .*; got avif$"):
         backend.render(plan(probe(hostile.avif(4, 4)), EXACT), b"")
     monkeypatch.setattr(features, "modules", {k: v for k, v in features.modules.items() if k != "webp"})
     with pytest.raises(ConfigurationError, match="a build of Pillow with that codec"):
@@ -307,15 +307,16 @@ def test_pillow_may_try_one_format_only(format_, monkeypatch):
     if format_ == "avif" and not AVIF:
         return
     made = plan(replace(probe(data), format=format_), EXACT)
-    with pytest.raises(ImageBroken, match="division"):
+    with pytest.raises(ImageBroken) as broken:
         PillowBackend().render(made, data)
+    assert isinstance(broken.value.__cause__, ZeroDivisionError)
     assert opened == [[format_.upper()]]
 
 
 def test_a_decoder_that_sees_other_dimensions_than_the_header_walk_is_not_trusted():
     data = pictures.encoded(pictures.quarters(), "PNG")
     made = plan(replace(probe(data), width=63), EXACT)
-    with pytest.raises(ImageBroken, match="the header says 63x48, the decoder"):
+    with pytest.raises(ImageBroken, match="the header says 63x48, the decoder 64x48 pixels"):
         PillowBackend().render(made, data)
 
 
@@ -324,8 +325,11 @@ def test_damaged_data_is_broken_whatever_pillow_raises(name):
     data = pictures.encoded(pictures.noise(), name)
     made = plan(probe(data), EXACT)
     for cut in (12, len(data) // 2):
-        with pytest.raises(ImageBroken, match=f"the {name.lower()} image cannot be decoded"):
+        with pytest.raises(ImageBroken) as broken:
             PillowBackend().render(made, data[:cut])
+        # The text may go to a client; the driver's own, which names objects and addresses, must not.
+        assert str(broken.value) == f"the {name.lower()} image cannot be decoded"
+        assert broken.value.__cause__ is not None
 
 
 @pytest.mark.parametrize("name", ["zTXt", "iCCP"])

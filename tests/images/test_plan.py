@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalekit.errors import ImageRejected
+from scalekit.errors import ConfigurationError, ImageRejected
 from scalekit.images import Avif, ImageInfo, ImageRecipe, Jpeg, Png, Webp, plan
 
 PHOTO = ImageInfo("jpeg", 6000, 4000, scans=1, sampling=((2, 2), (1, 1), (1, 1)), input_bytes=5_000_000)
@@ -164,9 +165,26 @@ def test_a_smaller_picture_is_cut_to_the_proportions_and_not_enlarged():
     assert made.box == pytest.approx((0, 10, 100, 60))
 
 
+@pytest.mark.parametrize(
+    ("info", "recipe", "message"),
+    [
+        (5, JPEG, r"expected info as an ImageInfo, which probe\(\) returns; got 5"),
+        (b"jpeg", JPEG, "expected info as an ImageInfo"),
+        (PHOTO, 5, "expected recipe as an ImageRecipe; got 5"),
+    ],
+)
+def test_arguments_of_another_type_are_refused(info, recipe, message):
+    with pytest.raises(ConfigurationError, match=message):
+        plan(info, recipe)
+
+
 def test_a_line_is_refused_as_aspect():
-    with pytest.raises(ImageRejected, match=r"expected aspect within 1; got 0\.192"):
+    with pytest.raises(ImageRejected) as refusal:
         plan(ImageInfo("png", 10_000, 1), JPEG.fit(1920, 1080))
+    assert (refusal.value.reason, refusal.value.limit) == ("aspect", 1)
+    assert refusal.value.actual == pytest.approx(0.192)
+    for error in (refusal.value, pickle.loads(pickle.dumps(refusal.value))):
+        assert str(error) == "expected each side of the result to be >= 1 pixel; got 0.192"
     assert plan(ImageInfo("png", 1920, 1), JPEG.fit(1920, 1080)).canvas == (1920, 1)
 
 

@@ -70,8 +70,8 @@ def test_colours_have_one_spelling():
     [
         (lambda r: r.fit(0, 5), "expected width from 1 to 65535; got 0"),
         (lambda r: r.fit(5, 70_000), "expected height from 1 to 65535; got 70000"),
-        (lambda r: r.fit(5.0, 5), "expected width as an integer; got 5.0"),
-        (lambda r: r.fit(True, 5), "expected width as an integer; got True"),
+        (lambda r: r.fit(5.0, 5), "expected width as an integer from 1 to 65535; got 5.0"),
+        (lambda r: r.fit(True, 5), "expected width as an integer from 1 to 65535; got True"),
         (lambda r: r.cover(5, 5, focal=(0.5, 1.1)), "expected focal as two fractions"),
         (lambda r: r.cover(5, 5, focal=(float("nan"), 0)), "expected focal as two fractions"),
         (lambda r: r.cover(5, 5, focal=(True, 0)), "expected focal as two fractions"),
@@ -129,3 +129,14 @@ GOOD = ImageRecipe().cover(4, 4).encode(Jpeg()).to_dict()
 def test_from_dict_refuses_what_to_dict_cannot_have_written(fields):
     with pytest.raises(ConfigurationError):
         ImageRecipe.from_dict(fields)
+
+
+def test_a_refused_dictionary_is_told_what_is_wrong_with_it():
+    with pytest.raises(ConfigurationError) as caught:
+        ImageRecipe.from_dict({})
+    assert str(caught.value) == (
+        "expected fields with exactly the keys encode, flatten, resize, version, as to_dict() writes them;"
+        " got {}"
+    )
+    with pytest.raises(ConfigurationError, match="expected version as 1, the only one so far; got 2"):
+        ImageRecipe.from_dict({**GOOD, "version": 2})

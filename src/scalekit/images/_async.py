@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
 from scalekit.events import guarded
-from scalekit.images._check import whole
+from scalekit.images._check import callables, whole
 from scalekit.images._events import compressed, failed
 from scalekit.images._sync import CLOSED, Compression
 
@@ -64,6 +64,7 @@ class AsyncImageCompressor:
         on_event: Hook | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
+        callables(on_event, clock)
         self._compression = Compression(recipe, backend=backend, limits=limits, memory=memory)
         self._workers = AsyncWorkers(workers)
         self._emit = guarded(on_event)

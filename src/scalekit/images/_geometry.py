@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple, TypeAlias, TypeGuard, cast
 
-from scalekit.errors import ConfigurationError, ImageRejected
+from scalekit.errors import ConfigurationError
 from scalekit.images._check import colour, whole
+from scalekit.images._refusal import AspectRejected
 
 Size: TypeAlias = "tuple[int, int]"
 Box: TypeAlias = "tuple[float, float, float, float]"
@@ -106,7 +107,7 @@ def _scaled(size: Size, scale: float) -> Size:
     width, height = size[0] * scale, size[1] * scale
     # A hair's breadth below 1 is the rounding of the division that made `scale`.
     if min(width, height) < 1 - 1e-9:
-        raise ImageRejected("aspect", 1, min(width, height))
+        raise AspectRejected("aspect", 1, min(width, height))
     return round(width), round(height)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from scalekit.errors import ConfigurationError, ImageBroken, ImageRejected
 from scalekit.images._check import whole
 from scalekit.images._formats import CONTENT_TYPES
+from scalekit.images._refusal import FormatRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,7 @@ class ImageLimits:
         """Raise `ImageRejected` for the first limit that `info` breaks, `ImageBroken` if it is damaged."""
         self.check_bytes(info.input_bytes)
         if info.format not in self.formats:
-            raise ImageRejected("format", tuple(sorted(self.formats)), info.format)
+            raise FormatRejected("format", tuple(sorted(self.formats)), info.format)
         side = max(info.width, info.height)
         for reason, limit, actual in (
             ("side", self.max_side, side),

@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scalekit.errors import ImageRejected
+from scalekit.errors import ConfigurationError, ImageRejected
 from scalekit.images._formats import Jpeg
 from scalekit.images._geometry import Contain, whole_picture
+from scalekit.images._info import ImageInfo
+from scalekit.images._recipe import ImageRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scalekit.images._formats import Encoding
     from scalekit.images._geometry import Box, Placed, Size
-    from scalekit.images._info import ImageInfo
-    from scalekit.images._recipe import ImageRecipe
 
 _WHITE = "#ffffff"
 _FIRST_TURNED = 5  # orientations 5 to 8 swap width and height
@@ -87,7 +87,12 @@ def plan(info: ImageInfo, recipe: ImageRecipe) -> Plan:
 
     Raises `ImageRejected` ("aspect") when a side of the result would be thinner than one pixel,
     ("side") when the output format cannot be that large. `info` must have passed `ImageLimits`.
+    Raises `ConfigurationError` for arguments of other types.
     """
+    if not isinstance(info, ImageInfo):
+        raise ConfigurationError("info", info, "as an ImageInfo, which probe() returns")
+    if not isinstance(recipe, ImageRecipe):
+        raise ConfigurationError("recipe", recipe, "as an ImageRecipe")
     placed = whole_picture(info.upright_size)
     if recipe.geometry is not None:
         placed = recipe.geometry.place(info.upright_size)

@@ -87,8 +87,11 @@ class ImageRecipe:
         """Return the recipe of `to_dict`; `ConfigurationError` for anything it could not have written."""
         given = _mapping(fields, "fields")
         known = {"version", "resize", "flatten", "encode"}
-        if set(given) != known or given["version"] != _VERSION:
-            raise ConfigurationError("fields", fields, f"with {', '.join(sorted(known))}, version {_VERSION}")
+        if set(given) != known:
+            keys = f"with exactly the keys {', '.join(sorted(known))}, as to_dict() writes them"
+            raise ConfigurationError("fields", fields, keys)
+        if given["version"] != _VERSION:
+            raise ConfigurationError("version", given["version"], f"as {_VERSION}, the only one so far")
         return cls(
             geometry=None if given["resize"] is None else _geometry_from_dict(given["resize"]),
             ground=given["flatten"],

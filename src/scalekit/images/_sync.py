@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
 from scalekit.errors import ConfigurationError, ImageRejected
 from scalekit.events import guarded
-from scalekit.images._check import whole
+from scalekit.images._check import callables, whole
 from scalekit.images._events import compressed, failed
 from scalekit.images._formats import is_lossy
 from scalekit.images._limits import ImageLimits
@@ -127,6 +127,7 @@ class ImageCompressor:
         on_event: Hook | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
+        callables(on_event, clock)
         self._compression = Compression(recipe, backend=backend, limits=limits, memory=memory)
         self._workers = Workers(workers)
         self._emit = guarded(on_event)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scalekit._extras import require
 from scalekit.errors import BackendError, ConfigurationError, ImageBroken, ImageRejected
 from scalekit.images._formats import Avif, Jpeg, Webp
+from scalekit.images._refusal import FormatRejected
 
 if TYPE_CHECKING:
     from PIL import Image as PILImage
@@ -67,7 +68,7 @@ class PillowBackend:
     def render(self, plan: Plan, data: bytes, /) -> _PillowRendered:
         """Decode `data` and do the steps of `plan`."""
         if plan.source.format != "gif" and plan.source.format not in self._codecs:
-            raise ImageRejected("format", tuple(sorted({*self._codecs, "gif"})), plan.source.format)
+            raise FormatRejected("format", tuple(sorted({*self._codecs, "gif"})), plan.source.format)
         try:
             return _PillowRendered(_render(plan, data))
         except (ImageBroken, ImageRejected):
@@ -75,8 +76,9 @@ class PillowBackend:
         except MemoryError as error:
             raise BackendError("pillow", "render", "out of memory") from error
         # Pillow's parsers raise whatever Python does on bad input: struct.error, EOFError, KeyError, ...
+        # Its words name objects and addresses; ours may go to a client, so its own are only the cause.
         except Exception as error:
-            raise ImageBroken(f"the {plan.source.format} image cannot be decoded: {error}") from error
+            raise ImageBroken(f"the {plan.source.format} image cannot be decoded") from error
 
 
 class _PillowRendered:
@@ -165,7 +167,10 @@ def _decode(plan: Plan, data: bytes) -> tuple[Pixels, bytes | None]:
     with opened:
         # A decoder that reads other dimensions than the walk did would work on what no limit has seen.
         if opened.size != (source.width, source.height):
-            raise ImageBroken(f"the header says {source.width}x{source.height}, the decoder {opened.size}")
+            width, height = opened.size
+            raise ImageBroken(
+                f"the header says {source.width}x{source.height}, the decoder {width}x{height} pixels"
+            )
         profile: bytes | None = opened.info.get("icc_profile")
         if plan.shrink > 1:
             opened.draft(opened.mode, (source.width // plan.shrink, source.height // plan.shrink))
