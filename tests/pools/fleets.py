@@ -41,11 +41,18 @@ servers = st.builds(
     reserved=st.integers(0, 10),
     cores=st.floats(0.5, 64) | st.integers(1, 64),
 )
-loads = st.builds(
-    Load,
-    rate=st.floats(0.1, 5_000),
-    hold=st.floats(1e-4, 0.2),
-    cv=st.floats(0, 4),
-    db_cpu=st.none() | st.floats(1e-5, 0.05),
-    wait_p99=st.none() | st.floats(0, 0.1),
-)
+
+
+@st.composite
+def loads_of(draw: st.DrawFn) -> Load:
+    hold = draw(st.floats(1e-4, 0.2))
+    return Load(
+        rate=draw(st.floats(0.1, 5_000)),
+        hold=hold,
+        cv=draw(st.floats(0, 4)),
+        db_cpu=draw(st.none() | st.floats(1e-5, min(hold, 0.05))),
+        wait_p99=draw(st.none() | st.floats(0, 0.1)),
+    )
+
+
+loads = loads_of()

@@ -38,7 +38,7 @@ def refusal(*args, **options) -> str:
 # --- laws -------------------------------------------------------------------------------------------
 
 
-@given(servers, fleets, st.integers(0, 20), st.none() | loads)
+@given(servers, fleets, st.integers(0, 9), st.none() | loads)
 def test_all_pools_fit_at_once_even_during_a_deploy(server, roles, keep, load):
     plan = planned(server, roles, keep=keep, load=load)
     if plan is None:
@@ -322,7 +322,52 @@ def test_one_connection_per_process_can_be_too_many_already():
     fleet = {"web": WEB, "worker": WORKER}
     assert plan_pools(Server(max_connections=56), fleet, keep=5).connections == 48
     assert "48 > 47 usable" in refusal(Server(max_connections=55), fleet, keep=5)
-    assert "> -5 usable (10 − 3 reserved − 12 kept)" in refusal(Server(max_connections=10), fleet, keep=12)
+    assert "> 1 usable (10 − 3 reserved − 6 kept)" in refusal(Server(max_connections=10), fleet, keep=6)
+
+
+@pytest.mark.parametrize("keep", [97, 500])
+def test_keeping_all_connections_is_blamed_on_keep_and_on_no_role(keep):
+    with pytest.raises(ConfigurationError) as caught:
+        plan_pools(SERVER, FLEET, keep=keep)
+    assert str(caught.value) == (
+        f"expected keep < 97, the connections that are there to keep from (100 − 3 reserved); got {keep}"
+    )
+    assert plan_pools(SERVER, {"web": Role()}, keep=96).usable == 1
+
+
+def test_a_fixed_role_of_no_weight_brings_no_part_of_the_load():
+    load = Load(rate=400, hold="12ms", db_cpu="3ms", wait_p99="20ms")
+    alone = plan_pools(SERVER, {"web": Role(processes=4)}, load=load)
+    cron = Role(size=2, weight=0)
+    both = plan_pools(SERVER, {"web": Role(processes=4), "cron": cron}, load=load)
+    assert both["web"] == alone["web"]
+    assert (both["cron"].size, both["cron"].in_use, both["cron"].wait_p99) == (2, 0.0, 0.0)
+    assert both["cron"].why.startswith("fixed: size=2 was given; weight 0, no part of the load; ")
+    assert plan_pools(SERVER, {"web": Role(), "cron": cron})["web"].size == 95
+    with pytest.raises(ConfigurationError, match="expected roles with a weight > 0 somewhere"):
+        plan_pools(SERVER, {"cron": cron}, load=load)
+
+
+def test_a_wait_that_is_not_kept_is_said_at_the_top():
+    load = Load(rate=200, hold="10ms", db_cpu="5ms", wait_p99="1ms")
+    fewer = dataclasses.replace(SERVER, cores=2)
+    first, second, *_ = plan_pools(fewer, {"web": Role()}, load=load).explain().splitlines()
+    assert first == (
+        "the p99 wait asked for, 1 ms, is not kept (web 14.3 ms): the database's processors are the limit;"
+        " more cores or less db_cpu would help, more connections would not"
+    )
+    assert second.startswith("97 usable")
+    assert plan_pools(SERVER, {"web": Role()}, load=load).explain().startswith("97 usable")
+
+
+@given(servers, fleets, loads)
+def test_the_top_line_names_exactly_the_roles_that_wait_too_long(server, roles, load):
+    plan = planned(server, roles, load=load)
+    if plan is None or load.wait_p99 is None:
+        return
+    late = {name for name in plan if plan[name].wait_p99 > load.wait_p99 * 1.05}
+    assert plan.explain().startswith("the p99 wait asked for") == bool(late)
+    assert all(f"{name} " in plan.explain().splitlines()[0] for name in late)
 
 
 def test_the_deadlock_rule_is_part_of_the_sum():

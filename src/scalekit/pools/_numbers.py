@@ -15,7 +15,7 @@ _LARGEST_AMOUNT = 1e12  # products of three amounts stay finite
 def count(value: object, parameter: str, *, least: int = 1) -> int:
     """Return `value` if it is a whole number from `least` to `MOST`; raises `ConfigurationError`."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigurationError(parameter, value, "as a whole number")
+        raise ConfigurationError(parameter, value, f"as an integer >= {least}")
     if value < least:
         raise ConfigurationError(parameter, value, f">= {least}")
     if value > MOST:
@@ -28,10 +28,11 @@ def amount(value: object, parameter: str, *, allow_zero: bool = False) -> float:
 
     Zero itself passes with `allow_zero`; nothing above 1e12 does.
     """
+    bound = ">= 0" if allow_zero else "> 0"
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-        raise ConfigurationError(parameter, value, "as a number")
+        raise ConfigurationError(parameter, value, f"as a number {bound}")
     if value < 0 or (value == 0 and not allow_zero):
-        raise ConfigurationError(parameter, value, ">= 0" if allow_zero else "> 0")
+        raise ConfigurationError(parameter, value, bound)
     if value > _LARGEST_AMOUNT:
         raise ConfigurationError(parameter, value, f"<= {_LARGEST_AMOUNT:.0e}")
     return float(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from scalekit.errors import ConfigurationError, OversubscribedPools
@@ -14,7 +14,7 @@ from scalekit.pools._numbers import count
 from scalekit.pools._role import Role
 from scalekit.pools._server import Server
 from scalekit.pools._sizing import RolePlan, by_budget, by_load
-from scalekit.pools._words import TIMES, duration, figure, percent, product
+from scalekit.pools._words import MINUS, TIMES, duration, figure, percent, product
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 class FleetPlan(Mapping[str, RolePlan]):
     """What `plan_pools` returns: role names to their `RolePlan`s, in the order given. Immutable."""
 
-    __slots__ = ("_budget", "_facts", "_roles")
+    __slots__ = ("_budget", "_facts", "_missed", "_roles")
 
-    def __init__(self, budget: Budget, roles: Mapping[str, RolePlan], facts: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        roles: Mapping[str, RolePlan],
+        facts: tuple[str, ...],
+        missed: tuple[str, ...] = (),
+    ) -> None:
         self._budget = budget
         self._roles = dict(roles)
         self._facts = facts
+        self._missed = missed
 
     def __getitem__(self, name: str, /) -> RolePlan:
         return self._roles[name]
@@ -54,7 +61,10 @@ class FleetPlan(Mapping[str, RolePlan]):
         return sum(plan.connections for plan in self._roles.values())
 
     def explain(self) -> str:
-        """Return the plan as lines of text: every number with where it comes from."""
+        """Return the plan as lines of text: every number with where it comes from.
+
+        Where the knee keeps a pool below what the p99 wait asked for would take, the first line says so.
+        """
         width = max(len(name) for name in self._roles)
         sums = {
             name: product(plan.role.instances + plan.role.surge, plan.role.processes, plan.size)
@@ -65,7 +75,7 @@ class FleetPlan(Mapping[str, RolePlan]):
             f"{name:<{width}}  {sums[name]:<{longest}}  {plan.why}" for name, plan in self._roles.items()
         ]
         total = f"{self.connections} of {self.usable} taken, {self.usable - self.connections} spare"
-        return "\n".join([str(self._budget), *self._facts, *roles, total])
+        return "\n".join([*self._missed, str(self._budget), *self._facts, *roles, total])
 
 
 def plan_pools(
@@ -87,6 +97,8 @@ def plan_pools(
     least = {name: role.size or role.least for name, role in roles.items()}
     budget.check(roles, least, "run fewer or smaller pools, or put a pooler in front")
     weights = math.fsum(role.weight for role in roles.values())
+    if load is not None and not weights:
+        _refuse("roles", roles, "with a weight > 0 somewhere, to carry the load")
     if load is None:
         plans: dict[str, RolePlan] = {}
         for name, size in split(roles, budget.usable).items():
@@ -107,7 +119,21 @@ def plan_pools(
             f"knee {figure(knee)} = {server.cores:g} cores{TIMES}{duration(load.hold)}"
             f" / {duration(load.db_cpu)}, processors {percent(used)} busy"
         )
-    return FleetPlan(budget, plans, tuple(facts))
+    return FleetPlan(budget, plans, tuple(facts), tuple(_missed(plans.values(), load)))
+
+
+def _missed(plans: Iterable[RolePlan], load: Load) -> Iterator[str]:
+    """Yield the line that says whose waits are longer than asked for, if any are."""
+    asked = load.wait_p99
+    if asked is None:
+        return
+    waits = [(plan.name, plan.wait_p99) for plan in plans if plan.wait_p99 is not None]
+    late = [f"{name} {duration(wait)}" for name, wait in waits if not queueing.keeps(wait, asked)]
+    if late:
+        yield (
+            f"the p99 wait asked for, {duration(asked)}, is not kept ({', '.join(late)}): the database's"
+            " processors are the limit; more cores or less db_cpu would help, more connections would not"
+        )
 
 
 def _checked(server: Server, roles: Mapping[str, Role], keep: int, load: Load | None) -> Budget:
@@ -117,12 +143,17 @@ def _checked(server: Server, roles: Mapping[str, Role], keep: int, load: Load | 
         _refuse("roles", roles, "as a mapping of at least one name to a Role")
     for name, role in roles.items():
         if not isinstance(name, str) or not name:
-            _refuse("roles", name, "to have text as names")
+            _refuse("roles", name, "as a mapping with non-empty text as names")
         if not isinstance(role, Role):
             _refuse(f"roles[{name!r}]", role, "as a Role")
     if load is not None and not isinstance(load, Load):
         _refuse("load", load, "as a Load")
-    return Budget(server, count(keep, "keep", least=0))
+    # Else every role would be told that it is too large for a server with nothing left.
+    room = server.max_connections - server.reserved
+    if count(keep, "keep", least=0) >= room:
+        less = f"{server.max_connections}{MINUS}{server.reserved} reserved"
+        _refuse("keep", keep, f"< {room}, the connections that are there to keep from ({less})")
+    return Budget(server, keep)
 
 
 def _refuse(parameter: str, value: object, expected: str) -> NoReturn:
@@ -134,7 +165,7 @@ def _knee(server: Server, load: Load) -> float | None:
     if load.db_cpu is None:
         return None
     if server.cores is None:
-        raise ConfigurationError("cores", None, "on the Server, for the Load gives db_cpu")
+        raise ConfigurationError("cores", None, "as a number > 0 on the Server, since the Load gives db_cpu")
     busy = load.rate * load.db_cpu
     if busy > queueing.MOST_UTILISED * server.cores * (1 + 1e-9):
         raise OversubscribedPools(

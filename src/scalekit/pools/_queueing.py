@@ -68,10 +68,14 @@ def connections_needed(rate: float, hold: float, *, cv: float = 1.0, wait_p99: f
         return fewest
     # Twice the fewest and 16 more leave under 1 % waiting, so the p99 is zero there and the search ends.
     sizes = range(fewest, 2 * fewest + 16)
-    allowed = wait_p99 * _PRECISION
     return sizes[
-        bisect_left(sizes, True, key=lambda size: wait(size, rate=rate, hold=hold, cv=cv) <= allowed)
+        bisect_left(sizes, True, key=lambda size: keeps(wait(size, rate=rate, hold=hold, cv=cv), wait_p99))
     ]
+
+
+def keeps(predicted: float, wait_p99: float) -> bool:
+    """Return whether a `predicted` wait counts as no longer than the one asked for."""
+    return predicted <= wait_p99 * _PRECISION
 
 
 def knee(cores: float, hold: float, db_cpu: float) -> float:

@@ -15,10 +15,11 @@ class Role:
     `instances` machines or containers run `processes` each; a rolling deploy runs `surge` instances
     more for a while. `threads` is how many tasks of one process can hold connections at the same
     time: the worker threads of a sync server, None where nothing bounds them (async).
-    `weight` is the role's share of the load and of spare connections, relative to the other roles.
+    `weight` is the role's share of the load and of spare connections, relative to the other roles;
+    0, which needs a `size`, for one that brings no part of the load, such as a cron job.
     `nested` is how many connections one task holds at once (2 when it opens a second session while
     the first is still checked out); above 1 it needs `threads`. `size` fixes the size of each
-    process's pool instead of planning it.
+    process's pool instead of planning it; such a role still carries its `weight` of the load.
 
     Raises `ConfigurationError` for numbers that cannot be, and for a `size` at which nested
     checkouts can wait for each other for ever.
@@ -37,12 +38,12 @@ class Role:
         count(self.processes, "processes")
         count(self.surge, "surge", least=0)
         count(self.nested, "nested")
-        amount(self.weight, "weight")
+        amount(self.weight, "weight", allow_zero=self.size is not None)
         if self.threads is not None:
             count(self.threads, "threads")
         elif self.nested > 1:
             raise ConfigurationError(
-                "threads", None, "to be given when nested > 1: the rule against deadlock needs it"
+                "threads", None, "as an integer >= 1 when nested > 1: the rule against deadlock needs it"
             )
         if self.size is not None and count(self.size, "size") < self.least:
             raise ConfigurationError(

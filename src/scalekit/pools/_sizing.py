@@ -99,6 +99,8 @@ def by_load(name: str, role: Role, load: Load, part: float, knee: float | None) 
         if role.most is not None and size >= role.most
         else queueing.wait(size, rate=rate, hold=load.hold, cv=load.cv)
     )
+    if not part:
+        figures = f"weight 0, no part of the load; {figures}"
     predicted = f"{figures}, {percent(offered / size)} utilised, p99 wait {duration(wait)}"
     reason = _reason(
         bound, role, f"its share of the {figure(knee or 0)} connections that keep every processor busy"
