@@ -237,6 +237,17 @@ def test_a_level_is_an_integer(logger, level):
         log_to(logger, level=level)
 
 
+@pytest.mark.parametrize("name", ["shop", None, logging, logging.Logger])
+def test_a_logger_is_a_logger(name):
+    with pytest.raises(ConfigurationError, match=r"^expected logger as a logger, such as logging.getLogger"):
+        log_to(name)
+
+
+def test_an_adapter_is_a_logger_too(logger, caplog):
+    log_to(logging.LoggerAdapter(logger))(Event("cache", "load"))
+    assert [record.getMessage() for record in caplog.records] == ["cache.load ok"]
+
+
 def test_log_to_builds_nothing_for_a_level_that_is_off(logger, caplog, monkeypatch):
     logger.setLevel(logging.WARNING)
     monkeypatch.setattr(Event, "fields", lambda _: pytest.fail("built for nobody"))

@@ -115,9 +115,13 @@ def fan_out(*hooks: Hook) -> Hook:
 def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
     """Return a hook that writes each event to `logger` as one line; `level` defaults to INFO (20).
 
-    The event's fields are in the record's attribute `scalekit`. Raises `ConfigurationError` for a level
-    that is no integer.
+    The event's fields are in the record's attribute `scalekit`. Raises `ConfigurationError` for what is
+    no logger, such as its name, and for a level that is no integer.
     """
+    import logging  # noqa: PLC0415  # whoever has a logger has loaded it; the others need not
+
+    if not isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
+        raise ConfigurationError("logger", logger, "as a logger, such as logging.getLogger('shop')")
     if isinstance(level, bool) or not isinstance(level, int):
         raise ConfigurationError("level", level, "as an integer, such as logging.INFO")
 
