@@ -65,7 +65,10 @@ async def test_limits_per_key_and_exemption(clock, store):
         assert await limiter.peek("free", cost=5)
     assert await limiter.hit("pro", cost=2)
     assert not await limiter.hit("pro")
-    assert [event.outcome for event in events] == ["exempt"] * 3 + ["allowed", "denied"]
+    assert (await limiter.hit("vip")).limit.name == "exempt"  # whose plan is not asked for
+    assert (await limiter.peek("vip")).limit.name == "exempt"
+    await limiter.refund("vip")
+    assert [event.outcome for event in events] == ["exempt"] * 3 + ["allowed", "denied"] + ["exempt"] * 2
 
 
 async def test_acquire_waits_with_the_loop(clock, store):

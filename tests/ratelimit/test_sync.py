@@ -188,6 +188,37 @@ def test_the_exempt_are_never_counted(clock, events, exempt):
     assert quiet.hit("vip")
 
 
+def test_the_plan_of_the_exempt_is_not_asked_for(clock, events):
+    plan_of = {"k": "2/m"}
+    limiter = RateLimiter(plan_of.__getitem__, clock=clock, exempt={"vip"}, on_event=events.append)
+    most = 999_999_999_999_999
+    for decision in (limiter.hit("vip", cost=7), limiter.peek("vip"), limiter.acquire("vip", timeout=0)):
+        assert decision
+        assert (decision.limit.name, decision.limit.limit, decision.remaining) == ("exempt", most, most)
+        assert (decision.retry_after, decision.reset_after, decision.violated) == (0.0, 0.0, ())
+        assert decision.headers() == {
+            "RateLimit-Policy": f'"exempt";q={most}',
+            "RateLimit": f'"exempt";r={most};t=0',
+        }
+        assert decision.headers("x-ratelimit")["X-RateLimit-Remaining"] == str(most)
+    limiter.refund("vip")
+    assert (events[-1].name, events[-1].outcome) == ("refund", "exempt")
+    for method in (limiter.hit, limiter.peek, limiter.refund, limiter.acquire):
+        with pytest.raises(KeyError):
+            method("unknown")
+
+
+def test_a_refund_to_the_exempt_takes_nothing_back(clock):
+    exempt = set()
+    limiter = RateLimiter("2/m", clock=clock, exempt=exempt)
+    limiter.hit("k")
+    exempt.add("k")
+    limiter.hit("k")
+    limiter.refund("k")
+    exempt.clear()
+    assert limiter.peek("k").remaining == 1
+
+
 class TestAcquire:
     def test_waits_as_long_as_it_takes_and_no_longer(self, clock, events):
         limiter = RateLimiter("2/s", clock=clock, sleep=clock.advance, on_event=events.append)

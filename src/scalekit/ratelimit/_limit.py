@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scalekit._time import Duration
 
 MICROSECONDS = 1_000_000
-_LARGEST = 999_999_999_999_999  # the largest integer of an HTTP structured field (RFC 9651, 3.3.1)
+LARGEST = 999_999_999_999_999  # the largest integer of an HTTP structured field (RFC 9651, 3.3.1)
 _LONGEST_NAME = 64
 
 _ONE = re.compile(r"\s*([0-9]{1,15})\s*(?:/|per)\s*(.+?)\s*", re.IGNORECASE | re.DOTALL)
@@ -61,8 +61,8 @@ class Limit:
     def __init__(self, limit: int, window: Duration, *, name: str | None = None) -> None:
         if isinstance(limit, bool) or not isinstance(limit, int):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("limit", limit, "as an integer")
-        if not 1 <= limit <= _LARGEST:
-            raise ConfigurationError("limit", limit, f"from 1 to {_LARGEST}")
+        if not 1 <= limit <= LARGEST:
+            raise ConfigurationError("limit", limit, f"from 1 to {LARGEST}")
         microseconds = round(seconds(window, "window") * MICROSECONDS)
         if microseconds < 1:
             raise ConfigurationError("window", window, ">= 1 microsecond")

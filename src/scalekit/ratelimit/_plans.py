@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from scalekit.errors import ConfigurationError
-from scalekit.ratelimit._limit import Limit
+from scalekit.ratelimit._limit import LARGEST, Limit
 from scalekit.ratelimit._quota import Quota
 
 if TYPE_CHECKING:
@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 1024
 _PLAN = "as text, a Limit or a sequence of them"
+# What a decision shows of an exempt key whose plan was never asked for: the most that a header can say.
+_UNLIMITED = Quota([Limit(LARGEST, "1us", name="exempt")])
 
 
 class Plans:
-    """The quota of each key: `fixed` when all keys share one, else what a callable says of the key."""
+    """The quota of each key: `fixed` when all keys share one, else what a callable says of the key.
 
-    __slots__ = ("_choose", "_quotas", "fixed")
+    `exempt` is the one that a decision shows of a key that is not counted: the callable may not know it.
+    """
+
+    __slots__ = ("_choose", "_quotas", "exempt", "fixed")
 
     def __init__(self, limits: Sequence[str | Limit | Callable[[str], Plan]]) -> None:
         self._quotas: dict[Plan, Quota] = {}
@@ -30,6 +35,7 @@ class Plans:
             self._choose = limits[0]
         else:
             self.fixed = Quota(_limits_of(cast("Plan", tuple(limits))))
+        self.exempt: Quota = self.fixed or _UNLIMITED
 
     def quota(self, key: str) -> Quota:
         """Return the quota that holds for `key` now; raises `ConfigurationError` for a plan that is none.

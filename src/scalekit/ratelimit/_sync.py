@@ -44,10 +44,11 @@ class RateLimiter:
 
     `store` keeps the counts (default: a `MemoryRateLimitStore` of its own). `name` separates limiters
     that share a store; two of the same name share their counts. `exempt`, a predicate or a container
-    of keys, names those who are always admitted and never counted. `clock` is what the windows go by;
-    a store on a server uses the server's. `wall_clock` gives epoch seconds, for `X-RateLimit-Reset`.
-    `sleep` is how `acquire` waits. Safe to share between threads. Raises `ConfigurationError`, and
-    `TypeError` for an async store.
+    of keys, names those who are always admitted and never counted: the callable is not asked for their
+    plan, and a decision then speaks of one limit named "exempt", of 999,999,999,999,999 units, all left.
+    What the callable raises reaches the caller. `clock` is what the windows go by; a store on a server
+    uses the server's. `wall_clock` gives epoch seconds, for `X-RateLimit-Reset`. `sleep` is how `acquire`
+    waits. Safe to share between threads. Raises `ConfigurationError`, and `TypeError` for an async store.
     """
 
     def __init__(
@@ -87,11 +88,12 @@ class RateLimiter:
             stored = self._prefix + key
         else:
             stored = unusual_key(self._prefix, key)
-        quota = self._fixed or self._plans.quota(key)
         counted = self._exempt is None or not self._exempt(key)
         if counted:
+            quota = self._fixed or self._plans.quota(key)
             verdict = self._store.hit(stored, quota, cost, round(self._clock() * MICROSECONDS))
         else:
+            quota = self._plans.exempt
             verdict = quota.untouched
         decision = Decision(quota, verdict, self._wall_clock())
         if self._emit is not None:
@@ -102,9 +104,10 @@ class RateLimiter:
         """Return what `hit` would decide, with the units that remain now; consume nothing."""
         cost = checked_cost(cost)
         stored = unusual_key(self._prefix, key)
-        quota = self._plans.quota(key)
         if self._exempt is not None and self._exempt(key):
+            quota = self._plans.exempt
             return Decision(quota, quota.untouched, self._wall_clock())
+        quota = self._plans.quota(key)
         verdict = self._store.peek(stored, quota, cost, round(self._clock() * MICROSECONDS))
         return Decision(quota, verdict, self._wall_clock())
 
@@ -114,14 +117,18 @@ class RateLimiter:
         Right after a hit this undoes it under every limit. It never banks anything: no more than the
         limit is ever free. Units are alike, so a refund that comes late takes back the newest ones,
         not those of the hit you mean: those may then leave the window later than they would have,
-        or (if younger hits came in between) up to `cost` units be free sooner, for one window.
+        or (if younger hits came in between) up to `cost` units be free sooner, for one window. Of a
+        key that is exempt now nothing is taken back.
         """
         cost = checked_cost(cost)
         stored = unusual_key(self._prefix, key)
-        quota = self._plans.quota(key)
-        self._store.refund(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        counted = self._exempt is None or not self._exempt(key)
+        if counted:
+            quota = self._plans.quota(key)
+            self._store.refund(stored, quota, cost, round(self._clock() * MICROSECONDS))
         if self._emit is not None:
-            self._emit(RateLimitEvent("refund", limiter=self._name, key=key, cost=cost))
+            ended = "ok" if counted else "exempt"
+            self._emit(RateLimitEvent("refund", limiter=self._name, key=key, outcome=ended, cost=cost))
 
     def reset(self, key: str) -> None:
         """Forget all that `key` consumed: every limit is free again."""
