@@ -132,20 +132,36 @@ def test_pages_and_rows(feed):
 
 @pytest.mark.parametrize("source", [None, ROWS, AsyncSequence(ROWS), SimpleNamespace(order=1)])
 def test_what_is_no_source(feed, source):
-    with pytest.raises(ConfigurationError, match=r"source to be an? PageSource"):
+    with pytest.raises(ConfigurationError, match=r"source to be a PageSource"):
         feed.paginate(source)
     with pytest.raises(ConfigurationError, match="source"):
         next(feed.pages(source))
-    with pytest.raises(ConfigurationError, match=r"source to be an? OffsetSource"):
+    with pytest.raises(ConfigurationError, match=r"source to be an OffsetSource"):
         OffsetPaginator().paginate(source)
 
 
 @pytest.mark.anyio
 async def test_a_blocking_source_in_an_async_face():
-    with pytest.raises(ConfigurationError, match="AsyncPageSource"):
+    with pytest.raises(
+        ConfigurationError, match="an AsyncPageSource; use CursorPaginator for one that is not"
+    ):
         await AsyncCursorPaginator(["n"], secret="s").paginate(SOURCE)
-    with pytest.raises(ConfigurationError, match="AsyncOffsetSource"):
+    with pytest.raises(
+        ConfigurationError, match="an AsyncOffsetSource; use OffsetPaginator for one that is not"
+    ):
         await AsyncOffsetPaginator().paginate(SOURCE)
+
+
+def test_an_awaited_source_in_a_blocking_face(feed):
+    with pytest.raises(
+        ConfigurationError, match="a PageSource; use AsyncCursorPaginator for one that is awaited"
+    ):
+        feed.paginate(AsyncSequence(ROWS))
+    with pytest.raises(ConfigurationError, match="use AsyncOffsetPaginator for one that is awaited"):
+        OffsetPaginator().paginate(AsyncSequence(ROWS))
+    with pytest.raises(ConfigurationError) as caught:
+        feed.paginate(None)
+    assert str(caught.value) == "expected source to be a PageSource; got None"
 
 
 @pytest.mark.anyio

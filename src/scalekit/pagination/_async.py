@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from scalekit.pagination._total import Total
 
 T = TypeVar("T")
-_check_pages = SourceCheck(AsyncPageSource, method="fetch", awaited=True)
-_check_slices = SourceCheck(AsyncOffsetSource, method="slice", awaited=True)
+_check_pages = SourceCheck(AsyncPageSource, method="fetch", awaited=True, twin="CursorPaginator")
+_check_slices = SourceCheck(AsyncOffsetSource, method="slice", awaited=True, twin="OffsetPaginator")
 
 
 class AsyncCursorPaginator:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from scalekit.pagination._total import Total
 
 T = TypeVar("T")
-_check_pages = SourceCheck(PageSource, method="fetch", awaited=False)
-_check_slices = SourceCheck(OffsetSource, method="slice", awaited=False)
+_check_pages = SourceCheck(PageSource, method="fetch", awaited=False, twin="AsyncCursorPaginator")
+_check_slices = SourceCheck(OffsetSource, method="slice", awaited=False, twin="AsyncOffsetPaginator")
 
 
 class CursorPaginator:
