@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -54,10 +55,19 @@ def test_the_size_of_a_page(feed):
     for much in (7, 2**40, 2**70):
         page = feed.paginate(SOURCE, limit=much)
         assert (page.limit, len(page.items)) == (6, 6)
-    assert CursorPaginator(["n"], secret="s", limit=200).paginate(SOURCE).limit == 100
     for limit in (0, -1, True, 2.0, "3"):
         with pytest.raises(ConfigurationError, match="limit >= 1"):
             feed.paginate(SOURCE, limit=limit)
+
+
+@pytest.mark.parametrize("paginator", [OffsetPaginator, partial(CursorPaginator, ["n"], secret="s")])
+def test_a_default_size_above_the_maximum_is_refused(paginator):
+    for sizes in ({"limit": 200}, {"limit": 101}, {"limit": 7, "max_limit": 6}):
+        with pytest.raises(ConfigurationError, match=r"limit <= \d+, the max_limit") as caught:
+            paginator(**sizes)
+        assert (caught.value.parameter, caught.value.value) == ("limit", sizes["limit"])
+    assert paginator(max_limit=6).paginate(SOURCE).limit == 6
+    assert paginator(limit=200, max_limit=200).paginate(SOURCE).limit == 200
 
 
 def test_the_last_page_has_no_next(feed):
