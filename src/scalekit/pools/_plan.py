@@ -23,19 +23,12 @@ if TYPE_CHECKING:
 class FleetPlan(Mapping[str, RolePlan]):
     """What `plan_pools` returns: role names to their `RolePlan`s, in the order given. Immutable."""
 
-    __slots__ = ("_budget", "_facts", "_missed", "_roles")
+    __slots__ = ("_budget", "_facts", "_roles")
 
-    def __init__(
-        self,
-        budget: Budget,
-        roles: Mapping[str, RolePlan],
-        facts: tuple[str, ...],
-        missed: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, budget: Budget, roles: Mapping[str, RolePlan], facts: tuple[str, ...]) -> None:
         self._budget = budget
         self._roles = dict(roles)
         self._facts = facts
-        self._missed = missed
 
     def __getitem__(self, name: str, /) -> RolePlan:
         return self._roles[name]
@@ -75,7 +68,7 @@ class FleetPlan(Mapping[str, RolePlan]):
             f"{name:<{width}}  {sums[name]:<{longest}}  {plan.why}" for name, plan in self._roles.items()
         ]
         total = f"{self.connections} of {self.usable} taken, {self.usable - self.connections} spare"
-        return "\n".join([*self._missed, str(self._budget), *self._facts, *roles, total])
+        return "\n".join([*self._facts, *roles, total])
 
 
 def plan_pools(
@@ -104,7 +97,7 @@ def plan_pools(
         for name, size in split(roles, budget.usable).items():
             share = f"its share of {budget.usable} at weight {roles[name].weight:g} of {weights:g}"
             plans[name] = by_budget(name, roles[name], size, share)
-        return FleetPlan(budget, plans, ())
+        return FleetPlan(budget, plans, (str(budget),))
     in_use = queueing.in_use(load.rate, load.hold)
     needs = f"{figure(load.rate)}/s{TIMES}{duration(load.hold)} = {figure(in_use)} in use"
     if in_use > budget.usable:
@@ -112,14 +105,14 @@ def plan_pools(
     knee = _knee(server, load)
     plans = {name: by_load(name, role, load, role.weight / weights, knee) for name, role in roles.items()}
     budget.check(roles, {name: plan.size for name, plan in plans.items()}, f"the load needs it ({needs})")
-    facts = [f"load {needs}, from all roles"]
+    facts = [*_missed(plans.values(), load), str(budget), f"load {needs}, from all roles"]
     if knee is not None and load.db_cpu is not None and server.cores is not None:
         used = load.rate * load.db_cpu / server.cores
         facts.append(
             f"knee {figure(knee)} = {server.cores:g} cores{TIMES}{duration(load.hold)}"
             f" / {duration(load.db_cpu)}, processors {percent(used)} busy"
         )
-    return FleetPlan(budget, plans, tuple(facts), tuple(_missed(plans.values(), load)))
+    return FleetPlan(budget, plans, tuple(facts))
 
 
 def _missed(plans: Iterable[RolePlan], load: Load) -> Iterator[str]:
