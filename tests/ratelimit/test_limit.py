@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalekit.errors import ConfigurationError
-from scalekit.ratelimit import Limit
+from scalekit.ratelimit import NEVER, Limit, MemoryRateLimitStore, Quota
 
 SPACES = st.sampled_from(["", " ", "  ", "\t", "\n"])
 UNITS = ["second", "minute", "hour", "day", "month", "year"]
@@ -166,3 +166,15 @@ def test_a_limit_is_a_value():
     assert one != "10/s"
     assert (repr(one), repr(Limit(10, "1s"))) == ("<Limit 10/s 'burst'>", "<Limit 10/s>")
     assert Limit.parse("1/2562h").microseconds == 2562 * 3_600_000_000
+
+
+@pytest.mark.parametrize(
+    "limits", [5, None, True, "5/s", ["5/s"], [5], [Limit(5, "1s"), "1/m"], [], Limit(5, "1s")]
+)
+def test_a_quota_of_anything_else_than_limits_is_refused(limits):
+    with pytest.raises(ConfigurationError, match=r"expected limits .*; got "):
+        Quota(limits)
+
+
+def test_never_is_what_a_store_says_of_a_cost_above_the_limit():
+    assert MemoryRateLimitStore().hit("k", Quota([Limit(2, "1s")]), 3, 0).retry == (NEVER,)

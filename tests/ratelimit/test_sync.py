@@ -156,7 +156,14 @@ def test_bad_keys_are_refused(method, key):
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
-        *(("store", 5), ("store", object()), ("clock", None), ("clock", 5.0), ("wall_clock", "now")),
+        *(
+            ("store", 5),
+            ("store", object()),
+            ("store", MemoryRateLimitStore),
+            ("clock", None),
+            ("clock", 5.0),
+            ("wall_clock", "now"),
+        ),
         *(("sleep", 1), ("on_event", 5), ("exempt", "ip:1"), ("exempt", 5), ("exempt", b"x")),
     ],
 )

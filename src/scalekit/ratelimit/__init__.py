@@ -3,6 +3,7 @@
 from scalekit._lazy import exports
 
 __all__ = [
+    "NEVER",
     "AsyncRateLimitStore",
     "AsyncRateLimiter",
     "Decision",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from scalekit.ratelimit._events import RateLimitEvent as RateLimitEvent
     from scalekit.ratelimit._key import client_key as client_key
     from scalekit.ratelimit._limit import Limit as Limit
+    from scalekit.ratelimit._quota import NEVER as NEVER
     from scalekit.ratelimit._quota import Quota as Quota
     from scalekit.ratelimit._quota import Verdict as Verdict
     from scalekit.ratelimit._sync import RateLimiter as RateLimiter
@@ -42,7 +44,7 @@ else:
             "_events": ["RateLimitEvent"],
             "_key": ["client_key"],
             "_limit": ["Limit"],
-            "_quota": ["Quota", "Verdict"],
+            "_quota": ["NEVER", "Quota", "Verdict"],
             "_sync": ["RateLimiter"],
             "memory": ["MemoryRateLimitStore"],
             "protocols": ["AsyncRateLimitStore", "NonblockingRateLimitStore", "RateLimitStore"],

@@ -14,8 +14,9 @@ class RateLimitEvent(Event):
     """A call of a limiter's method.
 
     `name` is the method: "hit", "acquire", "refund" or "reset". `outcome` is "allowed", "denied" or
-    "exempt" for the first two, else "ok", or "exempt" for a refund that took nothing back. `limiter` is the limiter's name, `decision` the answer where
-    there is one, and `seconds`, for "acquire", how long it waited.
+    "exempt" for the first two, else "ok", or "exempt" for a refund that took nothing back. `limiter` is
+    the limiter's name, `decision` the answer where there is one, and `seconds`, for "acquire", how long
+    it waited.
     """
 
     __slots__ = ("cost", "decision", "limiter")

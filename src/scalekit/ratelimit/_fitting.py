@@ -64,7 +64,9 @@ def async_fitting_store(
 
 
 def _is_async(store: object) -> TypeGuard[AsyncRateLimitStore]:
-    if not isinstance(store, RateLimitStore):  # the names of the methods, which both protocols share
+    if isinstance(store, type) or not isinstance(
+        store, RateLimitStore
+    ):  # the names of the methods, which both protocols share
         raise ConfigurationError("store", store, "as an object with the methods of a RateLimitStore")
     return inspect.iscoroutinefunction(store.hit)
 

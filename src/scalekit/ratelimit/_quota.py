@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from scalekit.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from scalekit.ratelimit._limit import Limit
+from scalekit.ratelimit._limit import Limit
 
 NEVER = -1
 """In `Verdict.retry`: no wait will help, since the cost is above that limit."""
 
 _COST = "as an integer >= 1"
+_LIMITS = "as Limits, such as Limit.parse_many() returns"
 
 
 class Quota:
@@ -23,7 +20,7 @@ class Quota:
     `spans` gives (units, window in microseconds) per limit, in order; `smallest` and `largest` are the
     extremes of the units, `longest` the longest window. `algorithm` tells the store which rule to
     apply; one that it does not know is a `ConfigurationError`. Two limits of the same name are a
-    `ConfigurationError`, for a header could not tell them apart.
+    `ConfigurationError`, for a header could not tell them apart; so is anything else than `Limit`s.
     """
 
     __slots__ = (
@@ -41,7 +38,11 @@ class Quota:
     )
 
     def __init__(self, limits: Iterable[Limit]) -> None:
+        if not isinstance(limits, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("limits", limits, _LIMITS)
         self.limits: tuple[Limit, ...] = tuple(limits)
+        if not all(isinstance(limit, Limit) for limit in self.limits):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("limits", limits, _LIMITS)
         if not self.limits:
             raise ConfigurationError("limits", (), "with at least one limit")
         names = [limit.name for limit in self.limits]
