@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -239,3 +241,45 @@ def test_what_may_block_is_not_nonblocking_any_more():
     assert isinstance(flaky_store, NonblockingRateLimitStore)
     assert not isinstance(slow_store, NonblockingRateLimitStore)
     assert not isinstance(hung_store, NonblockingRateLimitStore)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "made"),
+    [
+        ("error", 5, lambda: flaky(Store(), fails=[True], error=5)),
+        ("error", "x", lambda: flaky(Store(), rate=0, error="x")),
+        ("fails", True, lambda: flaky(Store(), fails=True)),
+        ("when", [], lambda: flaky(Store(), rate=0, when=[])),
+        ("sleep", 5, lambda: slow(Store(), 1, sleep=5)),
+        ("gate", 5, lambda: hung(Store(), 5)),
+        ("only", "get", lambda: flaky(Store(), rate=0, only="get")),
+        ("only", "read", lambda: slow(Store(), 1, only="read")),
+        ("only", 5, lambda: hung(Store(), Gate(), only=5)),
+        ("only", ["x", 5, []], lambda: hung(Store(), Gate(), only=["x", "get", 5, []])),
+        ("store", 5, lambda: flaky(5)),
+        ("store", None, lambda: slow(None, 1)),
+        ("store", Store, lambda: hung(Store, Gate())),
+        ("count", "x", lambda: Gate().wait_for_callers("x")),
+        ("count", 0, lambda: Gate().wait_for_callers(0)),
+        ("count", True, lambda: Gate().wait_for_callers(True)),
+    ],
+)
+def test_what_is_wrong_is_named(parameter, value, made):
+    with pytest.raises(ConfigurationError, match=rf"^expected {parameter} .*; got ") as caught:
+        made()
+    assert (caught.value.parameter, caught.value.value) == (parameter, value)
+
+
+@pytest.mark.parametrize("absent", ["pytest", "hypothesis"])
+def test_a_suite_without_its_tools_says_how_to_install_them(absent):
+    code = f"""if True:
+        import sys
+        sys.modules[{absent!r}] = None
+        from scalekit.testing import ManualClock, flaky
+        try:
+            from scalekit.testing import RateLimitStoreSuite
+        except ImportError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"RateLimitStoreSuite needs {absent}: pip install pytest hypothesis\n"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scalekit.testing.faults import slow as slow
     from scalekit.testing.ratelimit import RateLimitStoreSuite as RateLimitStoreSuite
 else:
-    __getattr__, __dir__ = exports(
+    _exported, __dir__ = exports(
         __name__,
         {
             "cache": ["CacheStoreSuite"],
@@ -23,3 +23,14 @@ else:
             "ratelimit": ["RateLimitStoreSuite"],
         },
     )
+
+    def __getattr__(name: str) -> object:
+        try:
+            return _exported(name)
+        except ModuleNotFoundError as error:
+            absent = (error.name or "").partition(".")[0]
+            if absent not in {"pytest", "hypothesis"}:
+                raise
+            # No extra installs them: who writes a store has a test runner, and its version is theirs to say.
+            text = f"{name} needs {absent}: pip install pytest hypothesis"
+            raise ModuleNotFoundError(text, name=absent) from error

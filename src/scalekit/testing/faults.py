@@ -14,13 +14,14 @@ import itertools
 import random
 import threading
 import time
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from scalekit._time import seconds
 from scalekit.errors import BackendError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from scalekit._time import Duration
 
@@ -55,6 +56,8 @@ class Gate:
 
     def wait_for_callers(self, count: int, *, timeout: Duration = 5.0) -> None:
         """Block until at least `count` calls hang; raises `TimeoutError` if they do not come in time."""
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("count", count, "as an integer >= 1")
         with self._condition:
             if not self._condition.wait_for(lambda: self._waiting >= count, seconds(timeout, "timeout")):
                 raise TimeoutError(f"expected {count} hanging calls; got {self._waiting}")
@@ -109,9 +112,12 @@ def flaky(
     them at random, the same ones for the same `seed`. A failing call raises `error()`, by default a
     `BackendError`: `when="before"` it reaches the store, or `"after"` the store has done it and only the
     answer is lost. `only` names the methods meant, by default all public ones. Raises
-    `ConfigurationError` unless exactly one of `fails` and `rate` is given, and for nonsense in them.
+    `ConfigurationError` unless exactly one of `fails` and `rate` is given, and for nonsense in any of them.
     """
-    if when not in {"before", "after"}:
+    _check_store(store)
+    if error is not None and not callable(error):  # pyright: ignore[reportUnnecessaryComparison]
+        raise ConfigurationError("error", error, "as a callable that returns an exception")
+    if when not in ("before", "after"):
         raise ConfigurationError("when", when, "as 'before' or 'after'")
     failing = _failing(fails, rate, seed)
     lock = threading.Lock()
@@ -159,7 +165,10 @@ def slow(
     `sleep` is how: by default `time.sleep` for plain methods and `asyncio.sleep` for async ones; a
     test passes its clock's `advance`. The stand-in is no longer `nonblocking`. `only`: as in `flaky`.
     """
+    _check_store(store)
     pause = seconds(delay, "delay", allow_zero=True)
+    if sleep is not None and not callable(sleep):  # pyright: ignore[reportUnnecessaryComparison]
+        raise ConfigurationError("sleep", sleep, "as a callable that takes seconds")
 
     def wrap(_name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(method):
@@ -189,6 +198,9 @@ def hung(store: StoreT, gate: Gate, *, only: Collection[str] | None = None) -> S
     Plain methods hang their thread, async ones their task, which may be cancelled. The stand-in is no
     longer `nonblocking`. `only`: as in `flaky`.
     """
+    _check_store(store)
+    if not isinstance(gate, Gate):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError("gate", gate, "as a Gate")
 
     def wrap(_name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(method):
@@ -210,10 +222,16 @@ def hung(store: StoreT, gate: Gate, *, only: Collection[str] | None = None) -> S
     return _stand_in("Hung", store, wrap, only, hidden=_BLOCKING_NOW)
 
 
+def _check_store(store: object) -> None:
+    # Whatever has methods may be a store, but no class and no plain value: even 5 has methods.
+    if isinstance(store, type) or type(store).__module__ == "builtins":
+        raise ConfigurationError("store", store, "as an object with the methods of a store")
+
+
 def _failing(fails: Sequence[bool] | None, rate: float | None, seed: int) -> Iterator[bool]:
     """Return, for each call in turn, whether it fails."""
     if rate is None:
-        if not fails or not all(isinstance(fail, bool) for fail in fails):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not (isinstance(fails, Sequence) and fails and all(isinstance(fail, bool) for fail in fails)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("fails", fails, "as a non-empty sequence of bools, or rate")
         return itertools.cycle(fails)
     if fails is not None:
@@ -239,9 +257,13 @@ def _stand_in(
     """
     public = {name for name in dir(store) if not name.startswith("_")}
     methods = {name for name in public if callable(getattr(store, name))}
+    # Text is a collection as well, of letters.
+    if only is not None and (isinstance(only, str) or not isinstance(only, Collection)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError("only", only, "as a collection of names of methods, such as {'hit'}")
+    unknown = [name for name in only or () if name not in sorted(methods)]
+    if unknown:
+        raise ConfigurationError("only", unknown, f"among {sorted(methods)}")
     chosen = methods if only is None else set(only)
-    if not chosen <= methods:
-        raise ConfigurationError("only", sorted(chosen - methods), f"among {sorted(methods)}")
     special = {name for name in dir(type(store)) if name.startswith("__")} - set(dir(type("", (), {})))
     namespace: dict[str, Any] = {name: _delegated(store, name) for name in public - chosen - set(hidden)}
     namespace |= {name: staticmethod(wrap(name, getattr(store, name))) for name in chosen}
