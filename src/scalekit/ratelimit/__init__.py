@@ -3,13 +3,13 @@
 from scalekit._lazy import exports
 
 __all__ = [
-    "NEVER",
     "AsyncRateLimitStore",
     "AsyncRateLimiter",
     "Decision",
     "Limit",
     "LimitState",
     "MemoryRateLimitStore",
+    "NEVER",
     "NonblockingRateLimitStore",
     "Quota",
     "RateLimitEvent",
