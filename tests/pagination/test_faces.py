@@ -216,13 +216,19 @@ def test_numbered_pages():
 
 @pytest.mark.parametrize(
     ("parameter", "value"),
-    [("limit", 0), ("max_limit", 0), ("max_offset", -1), ("max_offset", None), ("total", 3)],
+    [("limit", 0), ("max_limit", 0), ("max_offset", -1), ("max_offset", None), ("total", 3), ("on_event", 5)],
 )
 def test_a_bad_argument_is_refused_at_construction(parameter, value):
     for paginator in (OffsetPaginator, AsyncOffsetPaginator):
         with pytest.raises(ConfigurationError) as caught:
             paginator(**{parameter: value})
         assert caught.value.parameter == parameter
+
+
+def test_a_hook_that_cannot_be_called_is_refused():
+    for paginator in (CursorPaginator, AsyncCursorPaginator):
+        with pytest.raises(ConfigurationError, match="on_event to be a callable"):
+            paginator(["n"], secret="s", on_event=5)
 
 
 def test_events(feed):

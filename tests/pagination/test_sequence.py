@@ -80,6 +80,12 @@ def test_what_cannot_be_ordered(rows, order_by, expected, append_key):
         paginator.paginate(SequenceSource(rows))
 
 
+def test_the_name_that_an_item_lacks_is_shown():
+    for item in ({"a": 1}, SimpleNamespace(a=1)):
+        with pytest.raises(ConfigurationError, match=r"attributes or keys of every item.* got 'b'$"):
+            CursorPaginator(["a", "-b"], secret="s").paginate(SequenceSource([item]))
+
+
 def test_a_sequence_is_ordered_by_names():
     from sqlalchemy import column
 

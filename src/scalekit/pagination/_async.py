@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-from scalekit.events import guarded
 from scalekit.pagination._assemble import (
     Asked,
     CursorRules,
@@ -14,7 +13,7 @@ from scalekit.pagination._assemble import (
     assemble_numbered,
 )
 from scalekit.pagination._bounds import whole
-from scalekit.pagination._events import Observed
+from scalekit.pagination._events import Observed, listening
 from scalekit.pagination._sources import SourceCheck
 from scalekit.pagination._total import checked_total
 from scalekit.pagination.protocols import AsyncOffsetSource, AsyncPageSource
@@ -65,7 +64,7 @@ class AsyncCursorPaginator:
         self._rules = CursorRules(
             order_by, append_key=append_key, limit=limit, max_limit=max_limit, secret=secret, scope=scope
         )
-        self._emit = guarded(on_event)
+        self._emit = listening(on_event)
 
     async def paginate(
         self,
@@ -175,7 +174,7 @@ class AsyncOffsetPaginator:
         on_event: Hook | None = None,
     ) -> None:
         self._rules = OffsetRules(limit=limit, max_limit=max_limit, max_offset=max_offset, total=total)
-        self._emit = guarded(on_event)
+        self._emit = listening(on_event)
 
     async def paginate(
         self, source: AsyncOffsetSource[T], *, page: int = 1, limit: int | None = None

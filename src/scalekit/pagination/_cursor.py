@@ -158,12 +158,12 @@ class Coder:
 def _key_of(secret: object) -> bytes:
     if secret is None:
         return _key_of_process()
-    if isinstance(secret, str):
-        secret = secret.encode("utf-8", "surrogatepass")
-    if not isinstance(secret, bytes) or not secret:
-        # The value itself stays out of the message: it may be most of a real secret.
-        raise ConfigurationError("secret", type(secret).__name__, "to be non-empty text or bytes, or None")
-    return secret if len(secret) <= _LONGEST_KEY else blake2b(secret).digest()
+    if not isinstance(secret, (str, bytes)) or not secret:
+        # A value that is not empty stays out of the message: it may be most of a real secret.
+        shown = secret if isinstance(secret, (str, bytes)) else type(secret).__name__
+        raise ConfigurationError("secret", shown, "to be non-empty text or bytes, or None")
+    key = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
+    return key if len(key) <= _LONGEST_KEY else blake2b(key).digest()
 
 
 def _key_of_process() -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scalekit.errors import InvalidCursor, OffsetTooDeep
-from scalekit.events import Event
+from scalekit.errors import ConfigurationError, InvalidCursor, OffsetTooDeep
+from scalekit.events import Event, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from scalekit._time import Clock
+    from scalekit.events import Hook
 
 
 class PageEvent(Event):
@@ -27,6 +28,13 @@ class PageEvent(Event):
     def __init__(self, name: str, *, outcome: str, seconds: float, items: int | None) -> None:
         super().__init__("pagination", name, outcome=outcome, seconds=seconds)
         self.items: int | None = items
+
+
+def listening(on_event: Hook | None) -> Callable[[Event], None] | None:
+    """Return the guarded hook; raise `ConfigurationError` for one that cannot be called."""
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError("on_event", on_event, "to be a callable of one event, or None")
+    return guarded(on_event)
 
 
 class Observed:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-from scalekit.events import guarded
 from scalekit.pagination._assemble import (
     Asked,
     CursorRules,
@@ -15,7 +14,7 @@ from scalekit.pagination._assemble import (
     assemble_numbered,
 )
 from scalekit.pagination._bounds import whole
-from scalekit.pagination._events import Observed
+from scalekit.pagination._events import Observed, listening
 from scalekit.pagination._sources import SourceCheck
 from scalekit.pagination._total import checked_total
 from scalekit.pagination.protocols import OffsetSource, PageSource
@@ -66,7 +65,7 @@ class CursorPaginator:
         self._rules = CursorRules(
             order_by, append_key=append_key, limit=limit, max_limit=max_limit, secret=secret, scope=scope
         )
-        self._emit = guarded(on_event)
+        self._emit = listening(on_event)
 
     def paginate(
         self,
@@ -176,7 +175,7 @@ class OffsetPaginator:
         on_event: Hook | None = None,
     ) -> None:
         self._rules = OffsetRules(limit=limit, max_limit=max_limit, max_offset=max_offset, total=total)
-        self._emit = guarded(on_event)
+        self._emit = listening(on_event)
 
     def paginate(self, source: OffsetSource[T], *, page: int = 1, limit: int | None = None) -> OffsetPage[T]:
         """Return page number `page`, from 1 on: one query, and one more for a total.

@@ -162,9 +162,17 @@ def _reader(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
                 return tuple([item[name] for name in names])
             return tuple([getattr(item, name) for name in names])
         except (KeyError, AttributeError) as error:
-            raise ConfigurationError("order_by", names, "to name attributes or keys of every item") from error
+            missing = next((name for name in names if not _has(item, name)), names)
+            kind = type(item).__name__
+            raise ConfigurationError(
+                "order_by", missing, f"to name attributes or keys of every item, and one {kind} lacks this"
+            ) from error
 
     return read
+
+
+def _has(item: Any, name: str) -> bool:
+    return name in item if isinstance(item, Mapping) else hasattr(item, name)
 
 
 def _names(order: TotalOrder) -> list[str]:

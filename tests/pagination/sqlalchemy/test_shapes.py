@@ -218,7 +218,7 @@ WINDOW = func.row_number().over(order_by=Item.b)
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        (select(Item).order_by(Item.id), "without one: the paginator's order_by"),
+        (select(Item).order_by(Item.id), "without ORDER BY: the paginator's order_by"),
         (select(Item).limit(3), "without LIMIT or OFFSET: page over select"),
         (select(Item).offset(3), "without LIMIT or OFFSET"),
         (select(Item).fetch(3), "without LIMIT or OFFSET"),
@@ -227,6 +227,7 @@ WINDOW = func.row_number().over(order_by=Item.b)
         (select(Item.b).having(func.count() > 1), "without GROUP BY or HAVING"),
         (select(Item, WINDOW), "without a window function"),
         (select(Item.b, (WINDOW + 1).label("n")), "without a window function"),
+        (select(Item).order_by(Item.b.desc()), "without ORDER BY: .* got 'ORDER BY items.b DESC'"),
         (select(Item).with_for_update(), "without FOR UPDATE"),
         (select(Post).join(Post.comments), "each entity once"),
         (select(Post).join(Post.comments).options(contains_eager(Post.comments)), "each entity once"),

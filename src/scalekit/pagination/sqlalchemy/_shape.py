@@ -41,7 +41,10 @@ def refuse(statement: Select[Any], *, own_order: bool) -> None:
     off them (DISTINCT, LIMIT) would change with it.
     """
     if statement._order_by_clauses and not own_order:
-        raise ConfigurationError("statement", "its ORDER BY", "without one: the paginator's order_by decides")
+        clauses = ", ".join(str(clause) for clause in statement._order_by_clauses)
+        raise ConfigurationError(
+            "statement", f"ORDER BY {clauses}", "without ORDER BY: the paginator's order_by decides"
+        )
     shapes = {
         "LIMIT or OFFSET": statement._has_row_limiting_clause,
         "DISTINCT": statement._distinct,
