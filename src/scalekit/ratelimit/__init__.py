@@ -2,7 +2,7 @@
 
 from scalekit._lazy import exports
 
-__all__ = [
+__all__ = [  # noqa: RUF022  # the house sorts plainly, constants among the rest
     "AsyncRateLimitStore",
     "AsyncRateLimiter",
     "Decision",
