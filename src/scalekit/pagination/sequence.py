@@ -163,7 +163,7 @@ def _reader(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
             return tuple([getattr(item, name) for name in names])
         except (KeyError, AttributeError) as error:
             missing = next((name for name in names if not _has(item, name)), names)
-            kind = type(item).__name__
+            kind = type(cast("object", item)).__name__
             raise ConfigurationError(
                 "order_by", missing, f"to name attributes or keys of every item, and one {kind} lacks this"
             ) from error
