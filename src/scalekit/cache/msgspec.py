@@ -28,6 +28,7 @@ class _Codec(NamedTuple):
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
     fingerprint: bytes
+    error: type[Exception]  # of msgspec, which in 0.19 is no ValueError
 
 
 class MsgspecSerializer:
@@ -65,15 +66,16 @@ class MsgspecSerializer:
             read = codec.decode(data)
             if same(value, read):
                 return data
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError, codec.error) as error:
             raise SerialisationError(self._refusal(value, str(error))) from error
         raise SerialisationError(self._refusal(value, f"it would come back as {_looks.repr(read)}"))
 
     def loads(self, data: bytes, /) -> Any:
         """Return the value that `dumps` wrote; `ValueError` if it wrote no such thing."""
+        codec = self._made()
         try:
-            return self._made().decode(data)
-        except RecursionError as error:
+            return codec.decode(data)
+        except (RecursionError, codec.error) as error:
             raise ValueError(str(error)) from error
 
     def _made(self) -> _Codec:
@@ -131,7 +133,7 @@ def _codec(kind: Any) -> _Codec:
         schema = ""
     # Both: a schema tells fields apart, but not a set from a list, nor one class from its copy.
     fingerprint = hashlib.sha256(f"msgpack {kind!r} {schema}".encode("utf-8", "replace")).digest()[:8]
-    return _Codec(msgspec.msgpack.Encoder().encode, decoder.decode, fingerprint)
+    return _Codec(msgspec.msgpack.Encoder().encode, decoder.decode, fingerprint, msgspec.MsgspecError)
 
 
 def _widened(kind: Any) -> Any:
