@@ -61,11 +61,9 @@ def test_the_size_of_a_page(feed):
 
 
 @pytest.mark.parametrize("paginator", [OffsetPaginator, partial(CursorPaginator, ["n"], secret="s")])
-def test_a_default_size_above_the_maximum_is_refused(paginator):
-    for sizes in ({"limit": 200}, {"limit": 101}, {"limit": 7, "max_limit": 6}):
-        with pytest.raises(ConfigurationError, match=r"limit <= \d+, the max_limit") as caught:
-            paginator(**sizes)
-        assert (caught.value.parameter, caught.value.value) == ("limit", sizes["limit"])
+def test_a_default_size_above_the_maximum_is_cut_down_to_it(paginator):
+    assert paginator(limit=200).paginate(SOURCE).limit == 100
+    assert paginator(limit=7, max_limit=6).paginate(SOURCE).limit == 6
     assert paginator(max_limit=6).paginate(SOURCE).limit == 6
     assert paginator(limit=200, max_limit=200).paginate(SOURCE).limit == 200
 

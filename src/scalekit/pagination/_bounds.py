@@ -17,23 +17,14 @@ def whole(value: object, parameter: str, *, at_least: int, at_most: int | None =
     return value
 
 
-_UNSAID = 20  # the constructors' own default, which cannot be told from the same number given
-
-
 class Bounds:
-    """The number of rows on a page: the default, and the most that a request can have.
-
-    A smaller maximum lowers the constructors' own default to it; another default above it is refused,
-    since pages would be smaller than the developer said.
-    """
+    """The number of rows on a page: the default, and the most that a page can have, the default included."""
 
     __slots__ = ("limit", "max_limit")
 
     def __init__(self, limit: int, max_limit: int) -> None:
         self.max_limit = whole(max_limit, "max_limit", at_least=1)
-        if whole(limit, "limit", at_least=1) > max_limit and limit != _UNSAID:
-            raise ConfigurationError("limit", limit, f"<= {max_limit}, the max_limit; raise max_limit, too")
-        self.limit = self.size(limit)
+        self.limit = min(whole(limit, "limit", at_least=1), self.max_limit)
 
     def size(self, limit: int | None) -> int:
         """Return the page size for a request: `limit` cut to the maximum, or the default for None."""

@@ -38,8 +38,8 @@ class CursorPaginator:
     `asc()`, `desc()`, or the source's own expressions. A unique key is appended unless the order has
     one; with `append_key=False` it must have one, or where that cannot be known you vouch for it.
 
-    `limit` is the page size (20) and `max_limit` the largest that a request can have (100); a smaller
-    maximum lowers the 20 to it, any other `limit` above it is refused. `secret` signs the cursors, which
+    `limit` is the page size (20) and `max_limit` the largest that any page can have (100): a
+    `limit` above it, here or in a request, is cut down to it. `secret` signs the cursors, which
     show the order's values to whoever decodes them; without one a key of this process is used, with one
     warning. `scope`, for example a tenant, binds cursors to it. `on_event` hears a `PageEvent` for each page.
 
@@ -155,8 +155,8 @@ class CursorPaginator:
 class OffsetPaginator:
     """Pages through a source by number: simple, and slower the deeper; rows may move between pages.
 
-    `limit` is the page size (20) and `max_limit` the largest that a request can have (100); a smaller
-    maximum lowers the 20 to it, any other `limit` above it is refused. Pages that begin beyond `max_offset`
+    `limit` is the page size (20) and `max_limit` the largest that any page can have (100): a
+    `limit` above it, here or in a request, is cut down to it. Pages that begin beyond `max_offset`
     rows (10,000) are refused, since the database would read all rows before them. `total` counts the rows
     with each page. `on_event` hears a `PageEvent` for each page.
 
