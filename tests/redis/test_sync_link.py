@@ -334,7 +334,7 @@ from scalekit.errors import BackendError
 from scalekit.redis import RedisLink
 import redis
 class SoftLimit(Exception): pass
-armed = False
+armed, crossed = False, []
 def handler(*_):
     if armed: raise SoftLimit
 signal.signal(signal.SIGALRM, handler)
@@ -348,15 +348,17 @@ def interrupted(token):
         signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 3e-4))
         reply = link.execute("ECHO", token)
         armed = False
-        assert reply == token.encode(), (reply, token)
+        if reply != token.encode():
+            crossed.append((reply, token))
     finally:
         armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 for i in range(1500):
     try:
         interrupted(f"token {{i}}")
-    except (SoftLimit, BackendError):
+    except Exception:  # SoftLimit, or what redis-py makes of it; no call is expected to survive
         pass
+assert not crossed
 while link._transport._places.qsize():  # as if every place had been lost
     link._transport._places.get()
 try:
