@@ -376,7 +376,8 @@ async def test_an_error_that_nobody_waits_for_is_not_logged(cache, caplog):
         await caller
     del caller, load
     gc.collect()
-    assert not caplog.records
+    # Only what speaks of our error: the collection may find another test's garbage, too.
+    assert not [record for record in caplog.records if record.exc_info and record.exc_info[0] is LookupError]
 
 
 @pytest.mark.anyio
