@@ -294,5 +294,5 @@ async def test_unix_sockets(own_redis):
     path = own_redis.directory / "redis.sock"
     own_redis.options = (*own_redis.options, "--unixsocket", str(path))
     await apart(own_redis.restart)
-    async with AsyncRedisLink.from_url(f"unix://{path}") as link:
+    async with AsyncRedisLink.from_url(f"unix://{path}", timeout="5s") as link:
         assert await link.execute("ECHO", "over a path") == b"over a path"

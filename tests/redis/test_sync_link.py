@@ -378,8 +378,9 @@ def test_unix_sockets(own_redis):
     path = own_redis.directory / "redis.sock"
     own_redis.options = (*own_redis.options, "--unixsocket", str(path))
     own_redis.restart()
-    with RedisLink.from_url(f"unix://{path}") as link:
+    with RedisLink.from_url(f"unix://{path}", timeout="5s") as link:
         assert link.execute("ECHO", "over a path") == b"over a path"
+    with RedisLink.from_url(f"unix://{path}") as link:
         own_redis.freeze()
         timed_out(link)
 
