@@ -23,7 +23,7 @@ class Sync:
     """What the tests do, over either link."""
 
     def __init__(self, cluster, **options):
-        self.client = redis.RedisCluster(host="127.0.0.1", port=cluster.masters[0].port)
+        self.client = redis.RedisCluster.from_url(cluster.url)  # which ends in "/0"
         self.link = RedisLink(self.client, **options)
 
     def __call__(self, *command):
