@@ -479,6 +479,7 @@ def test_options_that_redis_py_refuses_are_refused_at_once(option):
     "make",
     [
         lambda: RedisLink("redis://:hunter2@localhost"),
+        lambda: RedisLink("redis://:a/hunter2@localhost"),
         lambda: RedisLink.from_url("http://user:hunter2@localhost"),
         lambda: RedisLink.from_url("redis://:hunter2@localhost:port/0"),
         lambda: RedisLink.from_url("redis://:hunter2@localhost/0?socket_timeout=abc"),

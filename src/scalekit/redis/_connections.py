@@ -11,7 +11,6 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from scalekit._extras import require
 from scalekit.redis import _own
 from scalekit.redis._deadline import bounded, remaining
 from scalekit.redis._failure import Crowded, is_failure, is_rejected, is_reply
@@ -84,7 +83,7 @@ class Connections:
             connection.send_packed_command(connection.pack_commands(commands), check_health=False)
             replies = [self._read(connection, command) for command in commands]
         except BaseException as error:
-            if is_rejected(error):  # before a byte was sent
+            if is_rejected(error) and idle is self._idle:  # before a byte was sent
                 idle.append(connection)
             else:
                 connection.disconnect()  # an unread reply must never reach the next command
@@ -195,6 +194,5 @@ class Cluster:
 
 def transport(client: object, *, timeout: float) -> Transport:
     """Return the way to the server(s) of `client`; raises `ConfigurationError` for what is no such client."""
-    require("redis", extra="redis", needed_by="RedisLink")
     kind = Cluster if _own.is_cluster(client, asynchronous=False) else Connections
     return kind(client, timeout=timeout)

@@ -249,4 +249,4 @@ def from_url(client_class: Any, url: str) -> Any:
 
 def masked(given: object) -> object:
     """Return `given` without the password, if it is a URL: errors are logged."""
-    return re.sub(r"//[^/]*@", "//***@", given) if isinstance(given, str) else given
+    return re.sub(r"//.*@", "//***@", given) if isinstance(given, str) else given
