@@ -45,12 +45,20 @@ def driver():
         yield driver
 
 
+@pytest.fixture
+def async_link(own_redis, driver):
+    """Closed at the end: left to the garbage collector, its connections warn in the midst of another test."""
+    link = AsyncRedisLink.from_url(own_redis.url, timeout="5s")
+    yield link
+    driver(link.aclose)
+
+
 @pytest.fixture(params=["sync", "async"])
 def own_store(request, own_redis, own_link, driver):
     """Either store on a server of its own; call its methods through `driver`."""
     if request.param == "sync":
         return RedisRateLimitStore(own_link)
-    return AsyncRedisRateLimitStore(AsyncRedisLink.from_url(own_redis.url, timeout="5s"))
+    return AsyncRedisRateLimitStore(request.getfixturevalue("async_link"))
 
 
 # -- the server's clock ----------------------------------------------------------------------------
@@ -159,9 +167,8 @@ def test_a_restarted_server_starts_anew(own_redis, own_store, driver):
     assert driver(own_store.hit, "k", plan, 1, IGNORED).remaining == (4,)
 
 
-def test_the_hits_of_one_tick_count_each(own_redis, driver):
-    link = AsyncRedisLink.from_url(own_redis.url, timeout="5s")
-    limiter = AsyncRateLimiter("7/h", store=AsyncRedisRateLimitStore(link))
+def test_the_hits_of_one_tick_count_each(async_link, driver):
+    limiter = AsyncRateLimiter("7/h", store=AsyncRedisRateLimitStore(async_link))
 
     async def hit():
         return (await limiter.hit("k")).allowed
@@ -169,10 +176,9 @@ def test_the_hits_of_one_tick_count_each(own_redis, driver):
     assert driver.concurrently([hit] * 20) == [True] * 7 + [False] * 13
 
 
-def test_both_faces_share_a_key(own_redis, own_link, driver):
+def test_both_faces_share_a_key(own_link, async_link, driver):
     threads = RateLimiter("3/h", store=RedisRateLimitStore(own_link))
-    link = AsyncRedisLink.from_url(own_redis.url, timeout="5s")
-    tasks = AsyncRateLimiter("3/h", store=AsyncRedisRateLimitStore(link))
+    tasks = AsyncRateLimiter("3/h", store=AsyncRedisRateLimitStore(async_link))
     assert threads.hit("k").remaining == 2
     assert driver(tasks.hit, "k").remaining == 1
     assert threads.hit("k").remaining == 0
@@ -201,6 +207,7 @@ def test_a_store_of_a_client_has_a_link_of_its_own(own_redis, driver):
         store.link.close()
     asynchronous = AsyncRedisRateLimitStore(redis.asyncio.Redis.from_url(own_redis.url))
     wait_until(lambda: driver(answered_too, asynchronous, plan), "it is connected within 50 ms")
+    driver(asynchronous.link.aclose)
 
 
 def answered(store, plan):
