@@ -17,7 +17,7 @@ def token(i):
 
 
 def framed(value, names, *, written=1_000, life=60_000):
-    head, tail = sealed(value, names, fingerprint=PRINT, written=written, life=life)
+    head, tail = sealed(value, names, fingerprint=PRINT, written=written, life=life, fresh=life, load=0)
     return head + b"".join(token(i) for i in range(len(names))) + tail
 
 
@@ -61,8 +61,8 @@ def test_a_frame_lives_while_every_token_is_the_same():
 @given(st.integers(0, 10**6))
 def test_what_is_left_is_within_its_life_whatever_the_clocks_say(now):
     frame = opened(framed(b"", [], written=10**5, life=1_000), fingerprint=PRINT)
-    assert 0 <= frame.left(now) <= 1_000
-    assert frame.left(10**5 + 400) == 600
+    assert 0 <= frame.age(now) <= 1_000
+    assert frame.age(10**5 + 400) == 400
 
 
 @given(TEXTS, TEXTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from weakref import ref
 
 import pytest
@@ -130,7 +131,7 @@ def test_memory_for_tags_is_bounded_by_the_entries_that_carry_them():
         store.read(place(f"missing{i}", f"seen{i}"), 0.0)
         store.invalidate([f"never{i}"])
         store.delete([f"never{i}"])
-        store.begin(place(f"begun{i}", f"seen{i}"), 0.0)
+        store.begin(place(f"begun{i}", f"seen{i}"), 0.0, True)
     gc.collect()
     assert len(store._tags) == 10
     assert len(store._loads) == 0
@@ -150,7 +151,7 @@ def test_a_removed_value_is_freed_at_once():
             seen.append(ref(value))
             put(store, key, value=value)
             del value
-            store.pin(key, index, key, ())
+            store.pin(key, index, key, (), math.inf)
         assert [r() is None for r in seen] == [True, True, False, False]
         store.delete(["c"])
         assert seen[2]() is None
@@ -177,12 +178,12 @@ def test_an_index_follows_the_store():
     assert isinstance(store, IndexedCacheStore)
     index = {}
     put(store, "a", "t")
-    store.pin("a", index, 1, (int,))
-    store.pin("missing", index, 2, (int,))
+    store.pin("a", index, 1, (int,), math.inf)
+    store.pin("missing", index, 2, (int,), math.inf)
     (entry,) = index.values()
     assert (entry.kinds, entry.epoch is store.epoch) == ((int,), True)
     other = {}
-    store.pin("a", other, 1, (int,))
+    store.pin("a", other, 1, (int,), math.inf)
     assert (index, other) == ({}, {1: entry})
     store.invalidate(["nobody carries it"])
     assert entry.epoch is store.epoch
@@ -204,8 +205,8 @@ def test_a_replaced_entry_leaves_a_place_that_another_has_taken():
     index = {}
     put(store, "a")
     put(store, "b")
-    store.pin("a", index, 1, ())
-    store.pin("b", index, 1, ())
+    store.pin("a", index, 1, (), math.inf)
+    store.pin("b", index, 1, (), math.inf)
     store.delete(["a"])
     assert index[1] is store._nodes["b"]
 

@@ -98,7 +98,7 @@ def test_round_trips(calls):
     assert calls.took("write", slot, Entry(1, expires=NOW + 9), None, NOW) == [["EVALSHA"]]
     assert calls.took("value", slot) == [["MGET"]]
     assert calls.took("value", place(slot.key, "shop:")) == [["MGET"], ["MGET"]]
-    assert calls.took("begin", slot, NOW) == [["SET"] * 4 + ["MGET"]]
+    assert calls.took("begin", slot, NOW, True) == [["SET"] * 4 + ["MGET"]]
     assert calls.took("delete", ["shop:new", "shop:other"]) == [["UNLINK"]]
     assert calls.took("invalidate", ["shop:a", "shop:b"]) == [["UNLINK"]]
     assert calls.took("delete", []) == calls.took("invalidate", []) == []
@@ -138,7 +138,7 @@ def test_entries_and_tags_live_by_the_servers_clock(calls, client):
     names = [load_name(SLOT.key), *map(tag_name, SLOT.tags)]
     for ttl in (0.5, 60.0, 86_400.0 * 30):
         for begun in (False, True):
-            assert calls.put("value", ttl=ttl, snapshot=calls.begin(SLOT, NOW) if begun else None)
+            assert calls.put("value", ttl=ttl, snapshot=calls.begin(SLOT, NOW, True) if begun else None)
             assert 0 < client.pttl(entry_name(SLOT.key)) <= ttl * 1_000
             for name in names:
                 assert client.pttl(name) >= 2 * ttl * 1_000 + HOUR / 2 - 1_000
@@ -176,7 +176,7 @@ def test_an_entry_says_what_is_left_within_its_life_whatever_the_clocks_say(redi
 
 def test_an_evicted_tag_costs_a_load_and_never_brings_anything_back(calls, client):
     calls.put("old")
-    snapshot = calls.begin(SLOT, NOW)
+    snapshot = calls.begin(SLOT, NOW, True)
     client.delete(tag_name("shop:t"))
     calls.missed()
     assert not calls.put("stale", snapshot=snapshot)
@@ -187,7 +187,7 @@ def test_an_evicted_tag_costs_a_load_and_never_brings_anything_back(calls, clien
 
 def test_an_evicted_token_of_loads_costs_the_load_alone(calls, client):
     calls.put("value")
-    snapshot = calls.begin(SLOT, NOW)
+    snapshot = calls.begin(SLOT, NOW, True)
     client.delete(load_name(SLOT.key))
     assert not calls.put("lost", snapshot=snapshot)
     assert calls.value() == "value"
@@ -197,7 +197,7 @@ def test_a_token_evicted_while_it_is_made_is_never_found_by_a_write(calls, clien
     monkeypatch.setattr(module, "_made", lambda name: ("TTL", name))
     snapshot = calls.missed()
     assert None not in snapshot
-    assert calls.begin(SLOT, NOW) != snapshot
+    assert calls.begin(SLOT, NOW, True) != snapshot
     assert not calls.put("value", snapshot=snapshot)
 
 
@@ -238,7 +238,7 @@ def test_another_return_type_is_a_miss(calls):
 
 def test_a_value_that_cannot_be_stored_leaves_everything_alone(calls):
     calls.put("old")
-    snapshot = calls.begin(SLOT, NOW)
+    snapshot = calls.begin(SLOT, NOW, True)
     with pytest.raises(SerialisationError):
         calls.put((1, 2))
     assert calls.value() == "old"
@@ -331,11 +331,11 @@ def test_a_frozen_server_is_a_timeout_whatever_is_asked(kind, own_redis):
     with Driver() as driver:
         calls = Calls(driver, stores(kind, own_redis.url, timeout="100ms", breaker_failures=100))
         calls.put("value")
-        snapshot = calls.begin(SLOT, NOW)
+        snapshot = calls.begin(SLOT, NOW, True)
         own_redis.freeze()
         for method, *args in [
             ("read", SLOT, NOW),
-            ("begin", SLOT, NOW),
+            ("begin", SLOT, NOW, True),
             ("write", SLOT, Entry(1, expires=NOW + 9), snapshot, NOW),
             ("delete", [SLOT.key]),
             ("invalidate", [*SLOT.tags]),

@@ -143,7 +143,9 @@ def test_a_cluster_that_is_gone_is_an_error_within_the_deadline(redis_cluster, k
             node.thaw()
 
         def serves():
-            clock.advance("1s")  # the breaker's clock alone: what is refused above is refused however slow we are
+            clock.advance(
+                "1s"
+            )  # the breaker's clock alone: what is refused above is refused however slow we are
             return timed(call, "GET", "a")[1] == b"1"
 
         wait_until(serves, "it serves again")

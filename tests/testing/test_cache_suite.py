@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from scalekit.cache import Entry, MemoryCacheStore, Snapshot
 from scalekit.testing import CacheStoreSuite, ManualClock
-from scalekit.testing._cache_probe import CacheStoreMachine, CacheStoreProbe
+from scalekit.testing._cache_probe import CacheStoreMachine, CacheStoreProbe, place
 from scalekit.testing._driver import Driver
 
 # The two that search at random are proven by themselves, below.
@@ -112,14 +112,43 @@ class DeletesTheFirstOnly(MemoryCacheStore):
 
 
 class BeginOutdatesNothing(MemoryCacheStore):
-    def begin(self, slot, now, /):
+    def begin(self, slot, now, outdate, /):
         return self._snapshot(slot)
 
 
+class BeginAlwaysOutdates(MemoryCacheStore):
+    def begin(self, slot, now, outdate, /):
+        return super().begin(slot, now, True)
+
+
+class ForgetsWhenFreshnessEnds(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        return super().write(slot, Entry(entry.value, expires=entry.expires), snapshot, now)
+
+
+class EndsWithFreshness(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        return super().write(slot, Entry(entry.value, expires=entry.fresh_until), snapshot, now)
+
+
+class ForgetsWhatALoadTook(MemoryCacheStore):
+    def write(self, slot, entry, snapshot, now, /):
+        entry.load_seconds = 0.0
+        return super().write(slot, entry, snapshot, now)
+
+
+class GivesStaleEntriesAnOldSnapshot(MemoryCacheStore):
+    def read(self, slot, now, /):
+        found = super().read(slot, now)
+        if isinstance(found, Entry) and found.fresh_until <= now:
+            found.snapshot = self._snapshot(place("another", *slot.tags))
+        return found
+
+
 class BeginDropsTheEntry(MemoryCacheStore):
-    def begin(self, slot, now, /):
+    def begin(self, slot, now, outdate, /):
         self.delete([slot.key])
-        return super().begin(slot, now)
+        return super().begin(slot, now, outdate)
 
 
 class SetOutdatesNothing(MemoryCacheStore):
@@ -148,7 +177,7 @@ class CountsInsteadOfTokens(MemoryCacheStore):
 class SnapshotsAreNeverEqual(MemoryCacheStore):
     def read(self, slot, now, /):
         found = super().read(slot, now)
-        return self.begin(slot, now) if isinstance(found, Snapshot) else found
+        return self.begin(slot, now, True) if isinstance(found, Snapshot) else found
 
 
 class StripsKeys(MemoryCacheStore):

@@ -7,9 +7,12 @@
 from scalekit._lazy import exports
 
 __all__ = [
+    "AsyncBatchCacheStore",
     "AsyncCache",
     "AsyncCacheStore",
     "AsyncCachedFunction",
+    "AsyncLeasingCacheStore",
+    "BatchCacheStore",
     "Cache",
     "CacheEvent",
     "CachePolicy",
@@ -19,6 +22,7 @@ __all__ = [
     "Entry",
     "IndexedCacheStore",
     "IndexedEntry",
+    "LeasingCacheStore",
     "MemoryCacheStore",
     "MsgspecSerializer",
     "NonblockingCacheStore",
@@ -55,13 +59,25 @@ if TYPE_CHECKING:
     from scalekit.cache.memory import MemoryCacheStore as MemoryCacheStore
     from scalekit.cache.msgspec import MsgspecSerializer as MsgspecSerializer
     from scalekit.cache.protocols import (
+        AsyncBatchCacheStore as AsyncBatchCacheStore,
+    )
+    from scalekit.cache.protocols import (
         AsyncCacheStore as AsyncCacheStore,
+    )
+    from scalekit.cache.protocols import (
+        AsyncLeasingCacheStore as AsyncLeasingCacheStore,
+    )
+    from scalekit.cache.protocols import (
+        BatchCacheStore as BatchCacheStore,
     )
     from scalekit.cache.protocols import (
         CacheStore as CacheStore,
     )
     from scalekit.cache.protocols import (
         IndexedCacheStore as IndexedCacheStore,
+    )
+    from scalekit.cache.protocols import (
+        LeasingCacheStore as LeasingCacheStore,
     )
     from scalekit.cache.protocols import (
         NonblockingCacheStore as NonblockingCacheStore,
@@ -83,9 +99,13 @@ else:
             "memory": ["MemoryCacheStore"],
             "msgspec": ["MsgspecSerializer"],
             "protocols": [
+                "AsyncBatchCacheStore",
                 "AsyncCacheStore",
+                "AsyncLeasingCacheStore",
+                "BatchCacheStore",
                 "CacheStore",
                 "IndexedCacheStore",
+                "LeasingCacheStore",
                 "NonblockingCacheStore",
                 "Serializer",
             ],

@@ -13,25 +13,46 @@ class Slot(NamedTuple):
 
     Both are complete: the face has put its namespace in front, so a store compares them as they
     are. The first tag is the namespace's own, which `clear()` invalidates. `serializer` is for stores
-    that keep bytes: the way in which values of this place are written.
+    that keep bytes: the way in which values of this place are written. `l1` is for tiered stores:
+    whether their near tier may answer.
     """
 
     key: str
     tags: tuple[str, ...]
     serializer: Serializer
+    l1: bool = True
 
 
 class Entry:
-    """A cached value, and when it expires: seconds on the clock whose reading the face passes along."""
+    """A cached value and its times: seconds on the clock whose reading the face passes along.
 
-    __slots__ = ("expires", "value")
+    It is *fresh* before `fresh_until` (`expires`, where not given) and *stale* from then to `expires`,
+    when it ends. `load_seconds` is what its load took. Stores keep all of this and judge only the end.
 
-    def __init__(self, value: Any, *, expires: float) -> None:
+    `snapshot` is for a stale entry that a store returns: what a reload may start from, as of that read.
+    None says that the store would have to ask, with `begin`.
+    """
+
+    __slots__ = ("expires", "fresh_until", "load_seconds", "snapshot", "value")
+
+    def __init__(
+        self,
+        value: Any,
+        *,
+        expires: float,
+        fresh_until: float | None = None,
+        load_seconds: float = 0.0,
+        snapshot: Snapshot | None = None,
+    ) -> None:
         self.value: Any = value
         self.expires: float = expires
+        self.fresh_until: float = expires if fresh_until is None else fresh_until
+        self.load_seconds: float = load_seconds
+        self.snapshot: Snapshot | None = snapshot
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.value!r} expires={self.expires!r}>"
+        times = f"fresh_until={self.fresh_until!r} expires={self.expires!r}"
+        return f"<{type(self).__name__} {self.value!r} {times}>"
 
 
 class Snapshot(tuple[object, ...]):
@@ -48,13 +69,14 @@ class Snapshot(tuple[object, ...]):
 class IndexedEntry(Entry):
     """An entry that a compiled wrapper reads without calling the store.
 
-    It may be served while `epoch` is the store's own epoch and `expires` lies ahead; the reader sets
+    It may be served while `epoch` is the store's own epoch and `due` lies ahead; the reader sets
     `visited`. `kinds` are the classes of the arguments it was filed under, since 1 == True == 1.0
     find the same place in a dict.
     """
 
-    __slots__ = ("epoch", "kinds", "visited")
+    __slots__ = ("due", "epoch", "kinds", "visited")
 
+    due: float
     epoch: object
     kinds: tuple[type, ...]
     visited: bool

@@ -6,10 +6,12 @@ A name longer than `_LONGEST` bytes is replaced by its SHA-256, with "#" for the
 
 An entry is *head*, one token for each of its tags, and *tail*, so that a script can put the tokens in:
 
-    head   magic 4 | CRC-32 of what follows, tokens left out 4 | fingerprint 8 | written 8 | life 8 | tags 4
+    head   magic 4 | CRC-32 of what follows, tokens left out 4 | fingerprint 8 | written 8 | life 8 |
+           fresh 8 | load 8 | tags 4
     tail   (length 2 | name)* | value
 
-All integers are unsigned and big-endian; times are milliseconds, `written` on the writer's wall clock.
+All integers are unsigned and big-endian; times are milliseconds, `written` on the writer's wall clock, `load`
+in microseconds.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ PREFIX = "sk:"
 TOKEN_BYTES = 8
 
 _LONGEST = 128
-_MAGIC = b"SKC\x01"
-_HEAD = struct.Struct(">4sI8sQQI")
+_MAGIC = b"SKC\x02"
+_HEAD = struct.Struct(">4sI8sQQQQI")
 _CHECKED = len(_MAGIC) + 4
 _LENGTH = struct.Struct(">H")
 
@@ -63,28 +65,33 @@ def token_names(slot: Slot) -> list[bytes]:
 
 
 class Frame(NamedTuple):
-    """An entry as it lies on the server; `tags` are the names and tokens it was written with."""
+    """An entry as it lies on the server; `tags` are the names and tokens it was written with.
+
+    It is fresh for the first `fresh` milliseconds of its `life`, and its load took `load` microseconds.
+    """
 
     tags: Sequence[tuple[bytes, bytes]]
     written: int
     life: int
+    fresh: int
+    load: int
     value: bytes
 
     def alive(self, tokens: Mapping[bytes, bytes | None]) -> bool:
         """Whether each of its tags still has the token that it was written with. A lost token has changed."""
         return all(tokens[name] == token for name, token in self.tags)
 
-    def left(self, now: int) -> int:
-        """Return how long it will live, within what its life can be: clocks of two machines differ."""
-        return self.life - min(max(now - self.written, 0), self.life)
+    def age(self, now: int) -> int:
+        """Return how old it is, within what its life can be: clocks of two machines differ."""
+        return min(max(now - self.written, 0), self.life)
 
 
 def sealed(
-    value: bytes, tags: Sequence[bytes], *, fingerprint: bytes, written: int, life: int
+    value: bytes, tags: Sequence[bytes], *, fingerprint: bytes, written: int, life: int, fresh: int, load: int
 ) -> tuple[bytes, bytes]:
     """Return head and tail of an entry with `tags`; their tokens belong in between."""
     tail = b"".join([part for name in tags for part in (_LENGTH.pack(len(name)), name)]) + value
-    checked = _HEAD.pack(_MAGIC, 0, fingerprint, written, life, len(tags))[_CHECKED:]
+    checked = _HEAD.pack(_MAGIC, 0, fingerprint, written, life, fresh, load, len(tags))[_CHECKED:]
     return _MAGIC + zlib.crc32(tail, zlib.crc32(checked)).to_bytes(4, "big") + checked, tail
 
 
@@ -92,7 +99,7 @@ def opened(data: bytes | None, *, fingerprint: bytes) -> Frame | None:
     """Return the entry in `data`; None if it is damaged, or of another format or type."""
     if data is None or len(data) < _HEAD.size:
         return None
-    magic, checksum, found, written, life, count = _HEAD.unpack_from(data)
+    magic, checksum, found, written, life, fresh, load, count = _HEAD.unpack_from(data)
     start = _HEAD.size + TOKEN_BYTES * count
     if magic != _MAGIC or checksum != zlib.crc32(data[start:], zlib.crc32(data[_CHECKED : _HEAD.size])):
         return None
@@ -105,4 +112,4 @@ def opened(data: bytes | None, *, fingerprint: bytes) -> Frame | None:
         at += _LENGTH.size
         tags.append((data[at : at + length], data[position : position + TOKEN_BYTES]))
         at += length
-    return Frame(tags, written, life, data[at:])
+    return Frame(tags, written, life, fresh, load, data[at:])

@@ -47,7 +47,7 @@ def make(_sk_slow, _sk_index, _sk_store, _sk_counts, _sk_clock, _sk_int, _sk_str
     {async_}def {name}({parameters}):
         try:
             _sk_entry = _sk_index[{place}]
-            if _sk_entry.epoch is _sk_store.epoch{kinds} and _sk_entry.expires > _sk_clock():
+            if _sk_entry.epoch is _sk_store.epoch{kinds} and _sk_entry.due > _sk_clock():
                 _sk_entry.visited = True
                 _sk_counts.hits += 1
                 return _sk_entry.value

@@ -26,9 +26,9 @@ class AwaitableStore:
         """See `CacheStore.read`."""
         return self._store.read(slot, now)
 
-    async def begin(self, slot: Slot, now: float, /) -> Snapshot:
+    async def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: FBT001  # as the protocol has it
         """See `CacheStore.begin`."""
-        return self._store.begin(slot, now)
+        return self._store.begin(slot, now, outdate)
 
     async def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """See `CacheStore.write`."""

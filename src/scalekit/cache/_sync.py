@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -193,7 +194,7 @@ class Cache:
                 return entry.value
             slot = plan.slot(arguments)
             value = self._through(slot, partial(plan.function, *args, **kwargs), plan.policy)
-            indexed.pin(slot.key, index, *place)
+            indexed.pin(slot.key, index, *place, math.inf)
             return value
 
         def key(*args: Any, **kwargs: Any) -> str:
@@ -205,7 +206,7 @@ class Cache:
         def refresh(*args: Any, **kwargs: Any) -> Any:
             slot = plan.slot(arguments_of(*args, **kwargs))
             load = partial(plan.function, *args, **kwargs)
-            snapshot = self._store.begin(slot, self._clock())
+            snapshot = self._store.begin(slot, self._clock(), True)
             fill = partial(self._fill, slot, snapshot, load, plan.policy)
             return self._flights.join((slot.key, snapshot), fill, landed=None)
 

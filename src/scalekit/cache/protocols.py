@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 
     from scalekit.cache._entry import Entry, IndexedEntry, Slot, Snapshot
 
-__all__ = ["AsyncCacheStore", "CacheStore", "IndexedCacheStore", "NonblockingCacheStore", "Serializer"]
+__all__ = [
+    "AsyncBatchCacheStore",
+    "AsyncCacheStore",
+    "AsyncLeasingCacheStore",
+    "BatchCacheStore",
+    "CacheStore",
+    "IndexedCacheStore",
+    "LeasingCacheStore",
+    "NonblockingCacheStore",
+    "Serializer",
+]
 
 
 class Serializer(Protocol):
@@ -55,16 +65,17 @@ class CacheStore(Protocol):
     def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
         """Return the living entry of `slot`, or the snapshot with which a load may start.
 
-        An entry lives until `now >= entry.expires`, and is judged by the tags it was written with;
-        that `slot` names the same ones lets one round trip fetch the entry and all tokens.
+        An entry lives until `now >= entry.expires`, fresh or stale, and is judged by the tags it was
+        written with; that `slot` names the same ones lets one round trip fetch the entry and all tokens.
         """
         ...
 
-    def begin(self, slot: Slot, now: float, /) -> Snapshot:
-        """Return a snapshot for a load that outdates those begun before it for the same key.
+    def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: FBT001  # the protocol is positional
+        """Return a snapshot for a load, whatever entry there is. The entry stays readable.
 
-        The entry stays readable; only `write` with an older snapshot of this key is refused from
-        now on. It is how a forced reload wins over a load that is still running.
+        With `outdate` the load outdates those begun before it for the same key: only `write` with an
+        older snapshot is refused from now on. It is how a forced reload wins over one that is still
+        running. Without, it is one of them, as after a miss.
         """
         ...
 
@@ -114,15 +125,51 @@ class IndexedCacheStore(NonblockingCacheStore, Protocol):
         """A unique object, replaced by every invalidation that may concern an entry."""
         ...
 
-    def pin(self, key: str, index: dict[Any, IndexedEntry], place: Any, kinds: tuple[type, ...], /) -> None:
+    def pin(
+        self, key: str, index: dict[Any, IndexedEntry], place: Any, kinds: tuple[type, ...], until: float, /
+    ) -> None:
         """Keep `index[place]` equal to the entry of `key` for as long as that is in the store.
 
-        `kinds` goes into the entry. Nothing happens if `key` has no entry; a second pin replaces the first.
+        `kinds` goes into the entry; its `due` becomes `until`, or earlier if the entry is not fresh for
+        so long. Nothing happens if `key` has no entry; a second pin replaces the first.
         """
         ...
 
     def renew(self, entry: IndexedEntry, now: float, /) -> bool:
-        """Say whether `entry`, found in an index, is alive; if so, bring it to the present epoch."""
+        """Say whether `entry`, found in an index, is alive and not due; if so, bring it up to `epoch`."""
+        ...
+
+
+@runtime_checkable
+class BatchCacheStore(CacheStore, Protocol):
+    """Optional: a store that reads, or writes, many entries in about the time of one."""
+
+    def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
+        """Return for each of `slots` what `read` would, in their order."""
+        ...
+
+    def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
+        """Do for each of `writes` what `write` would; each is atomic by itself, not all together."""
+        ...
+
+
+@runtime_checkable
+class LeasingCacheStore(CacheStore, Protocol):
+    """Optional: a store that elects, among all processes that use it, one to load a key.
+
+    A lease only saves work: values are kept right by snapshots, whoever loads.
+    """
+
+    def acquire(self, key: str, owner: bytes, seconds: float, /) -> bool:
+        """Take the lease of `key` for `seconds`, or renew it; False if another owner has it."""
+        ...
+
+    def release(self, key: str, owner: bytes, /) -> None:
+        """Give the lease back, if `owner` still has it, and wake those who wait for it."""
+        ...
+
+    def wait(self, key: str, seconds: float, /) -> None:
+        """Return when the lease of `key` is given back, after `seconds` at the latest; possibly earlier."""
         ...
 
 
@@ -134,8 +181,8 @@ class AsyncCacheStore(Protocol):
         """Return the living entry of `slot`, or a snapshot; see `CacheStore.read`."""
         ...
 
-    async def begin(self, slot: Slot, now: float, /) -> Snapshot:
-        """Return a snapshot that outdates earlier ones; see `CacheStore.begin`."""
+    async def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: FBT001  # as above
+        """Return a snapshot for a load; see `CacheStore.begin`."""
         ...
 
     async def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
@@ -148,4 +195,34 @@ class AsyncCacheStore(Protocol):
 
     async def invalidate(self, tags: Sequence[str], /) -> None:
         """End every entry that carries one of `tags`; see `CacheStore.invalidate`."""
+        ...
+
+
+@runtime_checkable
+class AsyncBatchCacheStore(AsyncCacheStore, Protocol):
+    """`BatchCacheStore`, for stores that wait on an event loop."""
+
+    async def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
+        """Return for each of `slots` what `read` would; see `BatchCacheStore.read_many`."""
+        ...
+
+    async def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
+        """Do for each of `writes` what `write` would; see `BatchCacheStore.write_many`."""
+        ...
+
+
+@runtime_checkable
+class AsyncLeasingCacheStore(AsyncCacheStore, Protocol):
+    """`LeasingCacheStore`, for stores that wait on an event loop."""
+
+    async def acquire(self, key: str, owner: bytes, seconds: float, /) -> bool:
+        """Take or renew the lease of `key`; see `LeasingCacheStore.acquire`."""
+        ...
+
+    async def release(self, key: str, owner: bytes, /) -> None:
+        """Give the lease back; see `LeasingCacheStore.release`."""
+        ...
+
+    async def wait(self, key: str, seconds: float, /) -> None:
+        """Return when the lease is given back; see `LeasingCacheStore.wait`."""
         ...

@@ -104,6 +104,8 @@ class RedisCacheStore:
                 tokens.update(zip(unnamed, self._link.execute("MGET", *unnamed), strict=True))
             entry = _entry(frame, slot, now, self._clock()) if frame.alive(tokens) else None
             if entry is not None:
+                if entry.fresh_until <= now and None not in found:
+                    entry.snapshot = Snapshot(found)
                 return entry
         lost = [name for name in names if tokens[name] is None]
         if lost:
@@ -111,10 +113,10 @@ class RedisCacheStore:
             tokens.update(zip(lost, replies[-1], strict=True))
         return _snapshot([tokens[name] for name in names])
 
-    def begin(self, slot: Slot, now: float, /) -> Snapshot:  # noqa: ARG002  # the protocol's; only writes need it here
-        """Return a snapshot for a load that outdates those begun before it for the same key."""
+    def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
+        """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
         load, *tags = names = token_names(slot)
-        anew = ("SET", load, _token(), "PX", _LEASE)
+        anew = ("SET", load, _token(), "PX", _LEASE) if outdate else _made(load)
         replies = self._link.pipeline([anew, *map(_made, tags), ("MGET", *names)])
         return _snapshot(replies[-1])
 
@@ -165,6 +167,8 @@ class AsyncRedisCacheStore:
                 tokens.update(zip(unnamed, await self._link.execute("MGET", *unnamed), strict=True))
             entry = _entry(frame, slot, now, self._clock()) if frame.alive(tokens) else None
             if entry is not None:
+                if entry.fresh_until <= now and None not in found:
+                    entry.snapshot = Snapshot(found)
                 return entry
         lost = [name for name in names if tokens[name] is None]
         if lost:
@@ -172,10 +176,10 @@ class AsyncRedisCacheStore:
             tokens.update(zip(lost, replies[-1], strict=True))
         return _snapshot([tokens[name] for name in names])
 
-    async def begin(self, slot: Slot, now: float, /) -> Snapshot:  # noqa: ARG002  # the protocol's; only writes need it here
-        """Return a snapshot that outdates earlier ones; see `RedisCacheStore.begin`."""
+    async def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
+        """Return a snapshot for a load; see `RedisCacheStore.begin`."""
         load, *tags = names = token_names(slot)
-        anew = ("SET", load, _token(), "PX", _LEASE)
+        anew = ("SET", load, _token(), "PX", _LEASE) if outdate else _made(load)
         replies = await self._link.pipeline([anew, *map(_made, tags), ("MGET", *names)])
         return _snapshot(replies[-1])
 
@@ -237,7 +241,13 @@ def _entry(frame: Frame, slot: Slot, now: float, wall: int) -> Entry | None:
         value = slot.serializer.loads(frame.value)
     except ValueError:
         return None
-    return Entry(value, expires=now + frame.left(wall) / 1_000)
+    age = frame.age(wall)
+    return Entry(
+        value,
+        expires=now + (frame.life - age) / 1_000,
+        fresh_until=now + (frame.fresh - age) / 1_000,
+        load_seconds=frame.load / 1_000_000,
+    )
 
 
 def _write_arguments(
@@ -254,6 +264,8 @@ def _write_arguments(
             fingerprint=serializer.fingerprint,
             written=wall,
             life=life,
+            fresh=min(life, max(0, int((entry.fresh_until - now) * 1_000))),
+            load=int(entry.load_seconds * 1_000_000),
         )
     # Renewed when half of it is gone, not by every write, and at least twice the entry's own life.
     needed = 2 * life + _LEASE // 2

@@ -131,6 +131,21 @@ class EntryTests:
         found = self._probe.read(slot)
         assert before + LONG - 1 <= found.expires <= self._probe.clock() + LONG + 1
 
+    def test_a_stale_entry_is_read_until_it_ends(self) -> None:
+        """A stale entry is read until it ends, with its times and what its load took."""
+        slot = self._probe.slot("t")
+        before = self._probe.clock()
+        assert self._probe.write(
+            slot, "value", self._probe.missed(slot), ttl=LONG, fresh=LONG / 2, load_seconds=1.5
+        )
+        found = self._probe.read(slot)
+        assert before + LONG / 2 - 1 <= found.fresh_until <= self._probe.clock() + LONG / 2 + 1
+        assert abs(found.load_seconds - 1.5) < 0.001  # noqa: PLR2004
+        assert self._probe.write(slot, "stale", fresh=0.0)
+        found = self._probe.read(slot)
+        assert found.value == "stale"
+        assert found.fresh_until <= self._probe.clock() < found.expires
+
     # -- invalidation -----------------------------------------------------------------------------
 
     def test_a_deleted_entry_is_gone_and_no_other(self) -> None:

@@ -97,6 +97,30 @@ class LoadTests:
         assert self._probe.write(slot, "new", snapshot)
         assert self._probe.value(slot) == "new"
 
+    def test_begin_joins_the_loads_that_are_running_unless_told_to_outdate_them(self) -> None:
+        """Begin joins the loads that are running unless told to outdate them."""
+        slot = self._probe.slot("a")
+        first = self._probe.missed(slot)
+        second = self._probe.begin(slot, outdate=False)
+        assert first == second
+        assert self._probe.write(slot, "first", first)
+        assert self._probe.write(slot, "second", second)
+        assert self._probe.begin(slot, outdate=True) not in {first, second}
+        assert not self._probe.write(slot, "late", second)
+        assert self._probe.value(slot) == "second"
+
+    def test_a_reload_of_a_stale_entry_is_outdated_like_any_other(self) -> None:
+        """A reload of a stale entry is outdated like any other."""
+        for i in range(len(self._probe.outdating(self._probe.slot("a", "b")))):
+            slot = self._probe.slot("a", "b")
+            assert self._probe.write(slot, "first", self._probe.missed(slot), fresh=0.0)
+            snapshot = self._probe.read(slot).snapshot or self._probe.begin(slot, outdate=False)
+            assert snapshot == self._probe.begin(slot, outdate=False)
+            assert self._probe.write(slot, "second", snapshot, fresh=0.0)
+            assert self._probe.value(slot) == "second"
+            self._probe.outdating(slot)[i]()
+            assert not self._probe.write(slot, "stale", snapshot), f"way {i} of outdating a reload did not"
+
     # -- concurrency ------------------------------------------------------------------------------
 
     def test_concurrent_writers_of_many_keys_lose_nothing(self) -> None:

@@ -66,14 +66,29 @@ class CacheStoreProbe:
         assert isinstance(found, Entry), "expected a living entry; got a snapshot"
         return found.value
 
-    def begin(self, slot: Slot) -> Snapshot:
-        snapshot = self.driver(self.store.begin, slot, self.clock())
+    def begin(self, slot: Slot, *, outdate: bool = True) -> Snapshot:
+        snapshot = self.driver(self.store.begin, slot, self.clock(), outdate)
         assert isinstance(snapshot, Snapshot)
         return snapshot
 
-    def write(self, slot: Slot, value: Any, snapshot: Snapshot | None = None, ttl: float = LONG) -> bool:
+    def write(
+        self,
+        slot: Slot,
+        value: Any,
+        snapshot: Snapshot | None = None,
+        ttl: float = LONG,
+        *,
+        fresh: float | None = None,
+        load_seconds: float = 0.0,
+    ) -> bool:
         now = self.clock()
-        stored = self.driver(self.store.write, slot, Entry(value, expires=now + ttl), snapshot, now)
+        entry = Entry(
+            value,
+            expires=now + ttl,
+            fresh_until=None if fresh is None else now + fresh,
+            load_seconds=load_seconds,
+        )
+        stored = self.driver(self.store.write, slot, entry, snapshot, now)
         assert isinstance(stored, bool), f"write() must return whether it stored; got {stored!r}"
         return stored
 
@@ -146,6 +161,13 @@ class CacheStoreMachine(RuleBasedStateMachine):
         slot = self.slot(key, tags)
         snapshot = self.probe.begin(slot)
         self.bump("key:" + slot.key)
+        return (slot, snapshot, self.seen(["key:" + slot.key, *slot.tags]))
+
+    @rule(target=snapshots, key=keys, tags=tag_sets)
+    def join(self, key: str, tags: tuple[str, ...]) -> Any:
+        """Begin a load next to the others of its key."""
+        slot = self.slot(key, tags)
+        snapshot = self.probe.begin(slot, outdate=False)
         return (slot, snapshot, self.seen(["key:" + slot.key, *slot.tags]))
 
     @rule(load=snapshots, ttl=st.sampled_from([1.0, 60.0]))
