@@ -11,6 +11,7 @@ __all__ = [
     "AsyncCache",
     "AsyncCacheStore",
     "AsyncCachedFunction",
+    "AsyncCachedManyFunction",
     "AsyncLeasingCacheStore",
     "BatchCacheStore",
     "Cache",
@@ -19,6 +20,7 @@ __all__ = [
     "CacheStats",
     "CacheStore",
     "CachedFunction",
+    "CachedManyFunction",
     "Entry",
     "IndexedCacheStore",
     "IndexedEntry",
@@ -29,6 +31,7 @@ __all__ = [
     "Serializer",
     "Slot",
     "Snapshot",
+    "WarmReport",
 ]
 
 TYPE_CHECKING = False
@@ -51,11 +54,18 @@ if TYPE_CHECKING:
         AsyncCachedFunction as AsyncCachedFunction,
     )
     from scalekit.cache._function import (
+        AsyncCachedManyFunction as AsyncCachedManyFunction,
+    )
+    from scalekit.cache._function import (
         CachedFunction as CachedFunction,
+    )
+    from scalekit.cache._function import (
+        CachedManyFunction as CachedManyFunction,
     )
     from scalekit.cache._policy import CachePolicy as CachePolicy
     from scalekit.cache._stats import CacheStats as CacheStats
     from scalekit.cache._sync import Cache as Cache
+    from scalekit.cache._warm import WarmReport as WarmReport
     from scalekit.cache.memory import MemoryCacheStore as MemoryCacheStore
     from scalekit.cache.msgspec import MsgspecSerializer as MsgspecSerializer
     from scalekit.cache.protocols import (
@@ -92,10 +102,16 @@ else:
             "_async": ["AsyncCache"],
             "_entry": ["Entry", "IndexedEntry", "Slot", "Snapshot"],
             "_events": ["CacheEvent"],
-            "_function": ["AsyncCachedFunction", "CachedFunction"],
+            "_function": [
+                "AsyncCachedFunction",
+                "AsyncCachedManyFunction",
+                "CachedFunction",
+                "CachedManyFunction",
+            ],
             "_policy": ["CachePolicy"],
             "_stats": ["CacheStats"],
             "_sync": ["Cache"],
+            "_warm": ["WarmReport"],
             "memory": ["MemoryCacheStore"],
             "msgspec": ["MsgspecSerializer"],
             "protocols": [

@@ -94,14 +94,14 @@ class MsgspecSerializer:
         return f"cannot store {_looks.repr(value)} ({type(value).__qualname__}) as it is: {reason}; {remedy}"
 
 
-def serializer_of(function: Callable[..., Any]) -> MsgspecSerializer:
-    """Return the serializer for what `function` says it returns.
+def serializer_of(function: Callable[..., Any], *, items: bool = False) -> MsgspecSerializer:
+    """Return the serializer for what `function` says it returns, or for the items of the mapping it returns.
 
     Its annotation is looked up when a value is first stored, so it may name what is defined later.
     Without an annotation, or with one that cannot be looked up, only plain values can be stored.
     """
     serializer = MsgspecSerializer(Any)
-    serializer._kind = lambda: _returned(function)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one noun
+    serializer._kind = lambda: _item(_returned(function)) if items else _returned(function)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # one noun
     return serializer
 
 
@@ -115,6 +115,12 @@ def _returned(function: Callable[..., Any]) -> Any:
         return get_type_hints(cast("Any", alone), names, include_extras=True)["return"]
     except (AttributeError, NameError, SyntaxError, TypeError):
         return Any
+
+
+def _item(kind: Any) -> Any:
+    """Return the type of the values of a mapping."""
+    arguments = get_args(kind)
+    return arguments[1] if len(arguments) == 2 else Any  # noqa: PLR2004
 
 
 def _codec(kind: Any) -> _Codec:
