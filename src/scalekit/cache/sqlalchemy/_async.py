@@ -9,8 +9,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
-from scalekit.cache._frame import entry_name, tag_name
 from scalekit.cache.sqlalchemy._deadline import Unlimited, duplicate, shut_down
+from scalekit.cache.sqlalchemy._record import key_name, tag_name
 from scalekit.cache.sqlalchemy._statements import pieces
 from scalekit.errors import BackendError, BackendTimeout
 
@@ -96,7 +96,7 @@ class AsyncSQLAlchemyCacheStore:
 
     async def delete(self, keys: Sequence[str], /) -> None:
         """Remove entries and outdate running loads; see `CacheStore.delete`."""
-        for names in pieces(map(entry_name, keys)):
+        for names in pieces(map(key_name, keys)):
             await self._run(self._database.call, "delete", self._operations.outdate, names)
 
     async def invalidate(self, tags: Sequence[str], /) -> None:

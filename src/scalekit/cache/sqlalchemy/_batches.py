@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from scalekit.cache.sqlalchemy._operations import HOUR, Operations, framed, life_of, names_of
+from scalekit.cache.sqlalchemy._operations import Operations, with_snapshot
+from scalekit.cache.sqlalchemy._record import names_of
 from scalekit.cache.sqlalchemy._statements import WRITES, pieces
 
 if TYPE_CHECKING:
@@ -20,22 +21,23 @@ class BatchOperations(Operations):
     def read_many(self, run: Run, slots: Sequence[Slot], now: float) -> list[Entry | Snapshot]:
         """Return for each of `slots` its living entry, or a snapshot."""
         wanted = [names_of(slot) for slot in slots]
-        tokens: dict[bytes, bytes] = {}
-        rows: dict[bytes, tuple[bytes | None, int]] = {}
+        clock = self.clock()
+        rows: dict[bytes, Sequence[Any]] = {}
         for piece in pieces(name for names in wanted for name in names):
-            for name, token, data, left in run.rows(self.sql.read(_padded(piece)), (self.clock(), *piece)):
-                tokens[name], rows[name] = token, (data, left)
+            rows |= {row[0]: row for row in run.rows(*self.sql.read(_padded(piece), clock))}
+        tokens = {name: row[1] for name, row in rows.items()}
         found: list[Entry | None] = []
         for slot, names in zip(slots, wanted, strict=True):
-            data, left = rows.get(names[0], (None, 0))
-            found.append(self.alive(run, slot, now, data=data, left=left, tokens=tokens))
+            row = rows.get(names[0])
+            entry = None
+            if row is not None and row[2] is not None:
+                entry = self.alive(run, slot, now, row=row, clock=clock, tokens=tokens)
+            found.append(entry)
         missed = [names for entry, names in zip(found, wanted, strict=True) if entry is None]
         for piece in pieces(name for names in missed for name in names if name not in tokens):
             tokens |= self.made(run, piece)
         return [
-            self.snapshot(run, names, tokens)
-            if entry is None
-            else self.with_snapshot(entry, names, tokens, now)
+            self.snapshot(run, names, tokens) if entry is None else with_snapshot(entry, names, tokens, now)
             for entry, names in zip(found, wanted, strict=True)
         ]
 
@@ -57,17 +59,16 @@ class BatchOperations(Operations):
         """Store all of `writes` at once; False if one of them at least was not stored."""
         rows: dict[bytes, tuple[Any, ...]] = {}
         tags: dict[bytes, bytes] = {}
+        longest = 0
         for slot, entry, snapshot in writes:
             name, *names = names_of(slot)
             token, *tokens = cast("tuple[bytes, ...]", snapshot)
             own = dict(zip(names, tokens, strict=True))
             if name in rows or any(tags.setdefault(tag, seen) != seen for tag, seen in own.items()):
                 return False
-            life = life_of(entry, now)
-            data = framed(slot, entry, own, now)
-            rows[name] = (name, token, data, life if data else None, life + HOUR)
+            rows[name] = (name, token, *(written := self.written(slot, entry, own, now)))
+            longest = max(longest, written.life or 0)
         clock = self.clock()
-        longest = max(life_of(entry, now) for _, entry, _ in writes)
         values: tuple[Any, ...] = (clock, clock, *(part for row in rows.values() for part in row), *rows)
         if tags:
             values += (clock, longest, *(part for pair in tags.items() for part in pair))
@@ -78,8 +79,6 @@ class BatchOperations(Operations):
         return renewed and run.changed(sql, values) == len(rows)
 
 
-def _padded(piece: list[bytes]) -> int:
+def _padded(piece: list[bytes]) -> list[bytes]:
     """Repeat the last name until their number is a power of two, so that there are few statements."""
-    size = 1 << (len(piece) - 1).bit_length()
-    piece.extend(piece[-1:] * (size - len(piece)))
-    return size
+    return piece + piece[-1:] * ((1 << (len(piece) - 1).bit_length()) - len(piece))

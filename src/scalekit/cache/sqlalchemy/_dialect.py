@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DATABASE_CLOCK = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
+DATABASE_CLOCK = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
+"""SQL for milliseconds since 1970 on a server; its clock is one for all who use it."""
 
 
 class Dialect(NamedTuple):
@@ -48,7 +49,7 @@ SQLITE = Dialect(
 )
 POSTGRESQL = Dialect(
     name="postgresql",
-    now=f"COALESCE(CAST(? AS BIGINT), {_DATABASE_CLOCK})",
+    now=f"COALESCE(CAST(? AS BIGINT), {DATABASE_CLOCK})",
     blob="BYTEA",
     in_order=" ORDER BY name FOR UPDATE",
     free_ones=" FOR UPDATE SKIP LOCKED",

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Run:
     """Sends statements one by one, each in a transaction of its own.
 
-    As the driver's own SQL: what SQLAlchemy would make of a construct, with its types and its cache, took 8 of
-    43 us. Its events still see each statement.
+    As the driver's own SQL and rows: what SQLAlchemy would make of a construct and of its result, by types and
+    caches, took 10 of 50 us. Its events still see each statement.
     """
 
     __slots__ = ("_connection",)
@@ -23,8 +23,9 @@ class Run:
         self._connection = connection
 
     def rows(self, sql: str, parameters: tuple[Any, ...]) -> Sequence[Any]:
-        """Return the rows that a query finds."""
-        return self._connection.exec_driver_sql(sql, parameters).all()
+        """Return the rows that a query finds, as the driver has them."""
+        found: Sequence[Any] = self._connection.exec_driver_sql(sql, parameters).cursor.fetchall()
+        return found
 
     def changed(self, sql: str, parameters: tuple[Any, ...]) -> int:
         """Return how many rows a statement has changed, once that is committed."""

@@ -1,10 +1,11 @@
+# ruff: noqa: S608  # no value becomes text here, only the name of the table, which is checked
 """The SQL of the store, as text for one driver.
 
 One table holds everything, like the keys of a Redis server:
 
-    name     what `_frame` calls it: `sk:e:<key>` for a key, `sk:t:<tag>` for a tag
+    name     of a key or a tag, see `_record`
     token    of a key: the token of its loads; of a tag: its token
-    data     of a key: the framed entry, or NULL
+    data     of a key: the entry, see `_record`, or NULL
     expires  when the entry ends
     kept     when the row may be removed
 
@@ -23,8 +24,10 @@ from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING
 
+from scalekit.cache.sqlalchemy._dialect import DATABASE_CLOCK
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from scalekit.cache.sqlalchemy._dialect import Dialect
 
@@ -62,18 +65,23 @@ class Statements:
         self._dialect = dialect
         self._mark = mark
         # A hit must not pay for text. There are few shapes: one for each number of tags.
-        self.read = lru_cache(64)(self._read)
+        self._reading = lru_cache(64)(self._read)
         self.store = lru_cache(64)(self._store)
 
     def _made(self, sql: str) -> str:
         dialect = self._dialect
         return rendered(sql.format(table=self._table, now=dialect.now, blob=dialect.blob), self._mark)
 
-    def _read(self, names: int) -> str:
-        """Return rows of name, token, data and what is left of it; parameters: now, names."""
-        return self._made(
-            f"SELECT name, token, data, expires - {{now}} FROM {{table}} WHERE name IN ({_list('?', names)})"
-        )
+    def read(self, names: Sequence[bytes], clock: int | None) -> tuple[str, tuple[bytes, ...]]:
+        """Return the statement of a hit, and its parameters.
+
+        Rows are name, token and data; and what is left of it, if only the database knows the time.
+        """
+        return self._reading(len(names), clock is None), tuple(names)
+
+    def _read(self, names: int, timed: bool) -> str:  # noqa: FBT001  # for the cache above
+        left = f", expires - {DATABASE_CLOCK}" if timed else ""
+        return self._made(f"SELECT name, token, data{left} FROM {{table}} WHERE name IN ({_list('?', names)})")
 
     def tokens(self, names: int) -> str:
         """Return rows of name, token and for how long the row is kept; parameters: now, names."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
-from scalekit.cache._frame import entry_name, tag_name
 from scalekit.cache.sqlalchemy._deadline import Deadline, Unlimited
+from scalekit.cache.sqlalchemy._record import key_name, tag_name
 from scalekit.cache.sqlalchemy._statements import pieces
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class SQLAlchemyCacheStore:
 
     def delete(self, keys: Sequence[str], /) -> None:
         """Remove the entries of `keys`, and outdate the loads that are running for them."""
-        for names in pieces(map(entry_name, keys)):
+        for names in pieces(map(key_name, keys)):
             self._run(self._database.call, "delete", self._operations.outdate, names)
 
     def invalidate(self, tags: Sequence[str], /) -> None:

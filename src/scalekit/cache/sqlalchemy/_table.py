@@ -29,7 +29,6 @@ def table_of(name: str, dialect: Dialect) -> Table:
         )
     # What a crash may undo must not come back: an old token brings the entries back to life that carried it.
     # An UNLOGGED table is empty after a crash, and on a standby that takes over. And it costs no WAL.
-    # The names never change, so updates stay within their page (HOT) if that has room left.
     return Table(
         name,
         MetaData(),
@@ -39,7 +38,6 @@ def table_of(name: str, dialect: Dialect) -> Table:
         Column("expires", BigInteger),
         Column("kept", BigInteger, nullable=False),
         prefixes=["UNLOGGED"] if dialect.remote else [],
-        postgresql_with={"fillfactor": 80},
     )
 
 
