@@ -1,4 +1,4 @@
-"""The example of cache policies holds its checks, in memory and on a server, and notices a cache that is stale."""
+"""The example of cache policies holds its checks, in memory and on a server, and notices what is stale."""
 
 from __future__ import annotations
 
