@@ -1,4 +1,4 @@
-"""A cached hit in memory, against what one writes by hand and against the peers: `python -m benchmarks.cache.hit`.
+"""A cached hit in memory, against what one writes by hand and the peers: `python -m benchmarks.cache.hit`.
 
 Every contender answers the same calls, in turns, in this process; a figure is the best of many
 rounds. The ratios are within one run: nanoseconds of two runs or two machines cannot be compared.

@@ -2,8 +2,8 @@
 
     python -m benchmarks.cache.invalidate [--many 1000000]
 
-Starts a server of its own. Ours is one command whatever the number of entries: it is shown for 10^4 and for `--many`
-entries, next to a PING through the same link. Goal: >= 5,000 x faster than cashews at 10^4 entries.
+Starts a server of its own. Ours is one command whatever the number of entries: it is shown for 10^4 and for
+`--many` entries, next to a PING through the same link. Goal: >= 5,000 x faster than cashews at 10^4 entries.
 """
 
 from __future__ import annotations
