@@ -2,8 +2,8 @@
 
     python -m benchmarks.cache.stampede
 
-Starts a server of its own. The load takes a second. Goals for `lock="cluster"`: 1 load, wall time <= load + 0.15 s,
-no errors; with a lease shorter than the load: <= 2 loads, no errors.
+Starts a server of its own. The load takes a second. Goals for `lock="cluster"`: 1 load, wall time <= load +
+0.15 s, no errors; with a lease shorter than the load: <= 2 loads, no errors.
 """
 
 from __future__ import annotations
