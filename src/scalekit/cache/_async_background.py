@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from scalekit.cache._flight import loading
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
     from typing import Any
 
 Work: TypeAlias = "Callable[[], Coroutine[Any, Any, object]]"
@@ -53,7 +53,7 @@ class AsyncBackground:
         await asyncio.sleep(seconds)
 
     @asynccontextmanager
-    async def repeating(self, work: Callable[[], Awaitable[bool]], *, every: float) -> AsyncIterator[None]:
+    async def repeating(self, work: Callable[[], Awaitable[bool]], *, every: float) -> AsyncGenerator[None]:
         """Call `work` every so many seconds while the block runs, until it returns False."""
 
         async def repeat() -> None:

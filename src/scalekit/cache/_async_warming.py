@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scalekit.cache._warm import Tally, checked_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from scalekit.cache._async_read_through import AsyncReadThrough
     from scalekit.cache._plan import Plan
@@ -23,7 +23,9 @@ class AsyncWarming:
         self._plan = plan
         self._receiver = tuple(receiver)
 
-    async def run(self, calls: object, *, concurrency: int, on_progress: OnProgress | None) -> WarmReport:
+    async def run(
+        self, calls: Iterable[Any], *, concurrency: int, on_progress: OnProgress | None
+    ) -> WarmReport:
         """Load what is missing of `calls`; see `CachedFunction.warm`."""
         every = checked_calls(calls, concurrency, on_progress)
         tally = Tally(len(every), on_progress)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from scalekit.cache._flight import loading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 Work: TypeAlias = "Callable[[], object]"
 
@@ -62,7 +62,7 @@ class Background:
         threading.Event().wait(seconds)
 
     @contextmanager
-    def repeating(self, work: Callable[[], bool], *, every: float) -> Iterator[None]:
+    def repeating(self, work: Callable[[], bool], *, every: float) -> Generator[None]:
         """Call `work` every so many seconds while the block runs, until it returns False."""
         ended = threading.Event()
 

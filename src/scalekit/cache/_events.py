@@ -13,7 +13,7 @@ class CacheEvent(Event):
     | `get` | `hit`, `stale`, `miss` | a value was asked for; `stale` after a `miss`: its load failed |
     | `load` | `ok`, `error`, `outdated` | a loader ran, for `seconds`; `outdated`: its value was not stored |
     | `set` | `ok` | a value was given |
-    | `delete`, `invalidate`, `clear` | `ok`, `error`, `queued`, `replayed` | the cache was told to, and it went so |
+    | `delete`, `invalidate`, `clear` | `ok`, `error`, `queued`, `replayed` | how what it was told to went |
     | `store` | `error` | the store's method `operation` failed with `error` |
     """
 

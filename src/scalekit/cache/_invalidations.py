@@ -48,7 +48,7 @@ class Invalidations:
         return self._pending.doubts(slot)
 
     def deliver(self, keys: Sequence[str], tags: Sequence[str], *, name: str = "invalidate") -> None:
-        """Make sure that nothing from before is served again, or raise, or queue it; `name` is for the event."""
+        """Make sure that nothing from before is served again, or raise, or queue it; `name` is for events."""
         self.blind = Blind.made()
         try:
             if keys:

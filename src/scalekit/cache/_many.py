@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from scalekit.cache._key import value_text
 from scalekit.cache._names import texts
@@ -95,11 +95,11 @@ class ManyPlan:
         """Return the ids of `args`, the arguments of a method of the function: all but a receiver."""
         return args if self.signature.receiver is None else args[1:]
 
-    def slots(self, ids: object) -> dict[Hashable, Slot]:
+    def slots(self, ids: Any) -> dict[Hashable, Slot]:
         """Return where the items of `ids` are kept, in their order, each id once."""
         if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
             raise ConfigurationError(self.ids, ids, "as a sequence of ids")
-        return {id_: self.slot(id_) for id_ in dict.fromkeys(ids)}
+        return {id_: self.slot(id_) for id_ in dict.fromkeys(cast("Iterable[Hashable]", ids))}
 
     def load(self, arguments: dict[str, Any], ids: Sequence[Hashable]) -> Any:
         """Call the function for `ids`, all else being as in `arguments`."""
@@ -107,7 +107,7 @@ class ManyPlan:
         return self.function(*positional, **keywords)
 
 
-def items_of(answer: object, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
+def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
     """Return what a loader found of `ids`; `TypeError` if it returned no mapping."""
     if not isinstance(answer, Mapping):
         msg = f"the loader of {len(ids)} ids returned {type(answer).__name__}, not a mapping from id to item"

@@ -35,12 +35,13 @@ class Plan:
 
     __slots__ = (
         "_key",
-        "_l1",
         "_namespace",
         "_tags",
+        "_templates",
         "_typed",
         "_unsaid",
         "function",
+        "l1",
         "name",
         "policy",
         "serializer",
@@ -77,10 +78,11 @@ class Plan:
         self.name = function_name(function, version)
         self._key = key
         self._typed = typed
-        self._l1 = l1
+        self.l1 = l1
         # A key of one's own is made of all arguments, so nothing is left out of it unsaid.
         unsaid = exclude if isinstance(exclude, _Unsaid) and key is None else ()
         self._unsaid = tuple(name for name in unsaid if name in self.signature.parameters)
+        self._templates = not callable(tags)
         self._tags = compile_tags(tags, self.signature)
 
     def key(self, arguments: dict[str, Any]) -> str:
@@ -104,12 +106,17 @@ class Plan:
     def slot(self, arguments: dict[str, Any]) -> Slot:
         """Return where the value of a call is kept."""
         key, tags = self.key(arguments), self._tags(arguments)
-        return self._namespace.slot(key, tags, self.serializer, l1=self._l1)
+        return self._namespace.slot(key, tags, self.serializer, l1=self.l1)
 
     @property
     def indexable(self) -> bool:
         """Whether a wrapper may find entries by the arguments alone."""
-        return self._l1 and self._key is None and not self._unsaid and self.signature.indexable
+        return self._key is None and not self._unsaid and self.signature.indexable
+
+    @property
+    def remembers(self) -> bool:
+        """Whether equal arguments always have the same slot: a callable may give other tags each time."""
+        return self.indexable and self._templates
 
     def place(self, arguments: dict[str, Any]) -> tuple[Any, tuple[type, ...]] | None:
         """Return where an index may file this call and under which classes; None if it must not."""

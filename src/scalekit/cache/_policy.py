@@ -9,6 +9,8 @@ from scalekit._time import seconds
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from scalekit._time import Duration
 
 Lock: TypeAlias = Literal["process", "cluster"]
@@ -126,9 +128,14 @@ def _check_number(parameter: str, value: object, expected: str, *, below: float)
 
 
 def _classes(given: object) -> tuple[type[Exception], ...]:
-    classes = given if isinstance(given, (tuple, list)) else (given,)
+    several = isinstance(given, (tuple, list))
+    classes = list(cast("Iterable[object]", given if several else (given,)))
     for cls in classes:
-        # Not BaseException: an interrupt or a cancellation is nobody's answer.
-        if not isinstance(cls, type) or not issubclass(cls, Exception):
+        if not _is_exception(cls):
             raise ConfigurationError("cache_exceptions", cls, "as classes of exceptions")
-    return tuple(classes)
+    return tuple(cast("list[type[Exception]]", classes))
+
+
+def _is_exception(cls: object) -> bool:
+    # Not BaseException: an interrupt or a cancellation is nobody's answer.
+    return isinstance(cls, type) and issubclass(cls, Exception)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 OnProgress: TypeAlias = "Callable[[int, int], object]"
 
@@ -45,7 +45,7 @@ class Tally:
 
 
 def checked_calls(
-    calls: object, concurrency: object, on_progress: object
+    calls: Iterable[Any], concurrency: object, on_progress: object
 ) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Return `calls` as positional and keyword arguments, or raise `ConfigurationError`."""
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
@@ -57,9 +57,9 @@ def checked_calls(
     return [_arguments(call) for call in calls]
 
 
-def _arguments(call: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(call: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(call, Mapping):
-        return (), {str(name): value for name, value in call.items()}
+        return (), dict(cast("Mapping[str, Any]", call))
     if isinstance(call, (tuple, list)):
-        return tuple(call), {}
+        return tuple(cast("Sequence[Any]", call)), {}
     raise ConfigurationError("calls", call, "as tuples of arguments, such as (7,) for f(7), or dicts")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scalekit.cache._warm import Tally, checked_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from scalekit.cache._plan import Plan
     from scalekit.cache._read_through import ReadThrough
@@ -22,7 +22,7 @@ class Warming:
         self._plan = plan
         self._receiver = tuple(receiver)
 
-    def run(self, calls: object, *, concurrency: int, on_progress: OnProgress | None) -> WarmReport:
+    def run(self, calls: Iterable[Any], *, concurrency: int, on_progress: OnProgress | None) -> WarmReport:
         """Load what is missing of `calls`; see `CachedFunction.warm`."""
         from concurrent.futures import ThreadPoolExecutor, as_completed  # noqa: PLC0415  # for those who warm
 
