@@ -1,4 +1,4 @@
-"""How invalidations reach the caches once a transaction is committed: at once, and after the time to settle."""
+"""How invalidations reach the caches once a transaction is committed: at once, and when it has settled."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _tasks: set[asyncio.Task[None]] = set()  # the event loop itself would let go of
 
 def deliver(wishes: Collection[Wish]) -> None:
     """Invalidate the tags of each cache; the first error is raised when all have had their turn."""
-    for cache, tags, settle in _settling(wishes):
-        alarms.set(monotonic() + settle, partial(cache.invalidate_tags, *tags))
+    for cache, late, settle in _settling(wishes):
+        alarms.set(monotonic() + settle, partial(cache.invalidate_tags, *late))
     errors: list[Exception] = []
     for cache, tags in wishes:
         try:
             cache.invalidate_tags(*tags)
-        except Exception as error:  # noqa: BLE001, PERF203  # the others must still be told
+        except Exception as error:  # noqa: BLE001  # the others must still be told
             errors.append(error)
     _raise_first(errors)
 
@@ -47,7 +47,7 @@ async def _delivered(wishes: Collection[Wish]) -> None:
     for cache, tags in wishes:
         try:
             await cache.invalidate_tags(*tags)
-        except Exception as error:  # noqa: BLE001, PERF203  # as above
+        except Exception as error:  # noqa: BLE001  # as above
             errors.append(error)
     _raise_first(errors)
 
