@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import sleep
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ async def _delivered(wishes: Collection[Wish]) -> None:
 
 
 async def _settled(cache: Any, tags: Collection[str], settle: float) -> None:
-    await asyncio.sleep(settle)
+    await sleep(settle)
     await cache.invalidate_tags(*tags)
 
 
@@ -74,5 +75,5 @@ def _raise_first(errors: list[Exception]) -> None:
     if errors:
         first, *others = errors
         for other in others:
-            first.add_note(f"and another cache: {other!r}")
+            first.add_note(f"another cache failed as well: {other}")
         raise first
