@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from scalekit.cache import Cache, Entry, Snapshot
 from scalekit.cache.sqlalchemy import SQLAlchemyCacheStore
+from scalekit.cache.sqlalchemy._deadline import Unlimited
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
 from scalekit.testing._cache_probe import place
 from scalekit.testing._driver import Driver
@@ -83,6 +84,25 @@ def test_nothing_that_was_hung_up_on_goes_back_to_the_pool(remote, postgres):
     assert remote.sql("SELECT 1") == [(1,)]
     pool = remote.engine.pool
     assert pool.checkedout() == 0
+
+
+@pytest.mark.parametrize("kind", ["psycopg"])
+def test_a_connection_hung_up_on_by_a_hair_is_thrown_away(world):
+    """The answer came first, and then the deadline: the connection is dead all the same."""
+
+    class Late(Unlimited):
+        expired = False
+
+        def done(self):
+            self.expired = True
+
+    world.put("value")
+    with world.engine.connect() as connection:
+        before = connection.connection.driver_connection
+    assert world.store._database.call(Late(), "read", lambda run: run.rows("SELECT 1", ()))
+    with world.engine.connect() as connection:
+        assert connection.connection.driver_connection is not before
+    assert world.value() == "value"
 
 
 @pytest.mark.parametrize("kind", REMOTE)

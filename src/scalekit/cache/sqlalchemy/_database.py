@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ATTEMPTS = 5
+_ATTEMPTS = 10
 """Of one operation, where statements get in each other's way: with stricter isolation than READ COMMITTED."""
 
 
