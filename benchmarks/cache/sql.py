@@ -3,7 +3,8 @@
 The SELECT is what one would write by hand: a prebuilt Core statement by primary key, through the same
 engine, with a connection taken from the pool and given back; on PostgreSQL that is BEGIN, SELECT and
 ROLLBACK, and ours is a SELECT in autocommit, so the same in autocommit is measured besides. Ours also checks
-three tags, and returns the value as an object. All take turns in one process; a figure is the median of the rounds.
+three tags, and returns the value as an object. All take turns in one process; a figure is the median of the
+rounds.
 
 PostgreSQL is started for the run from what the tests use, or is the one at DATABASE_URL.
 """

@@ -1,7 +1,7 @@
-"""One of several processes that load, invalidate and lose tokens: `python racer.py URL TABLE FILE CALLS MUTANT`.
+"""One of several processes that load, invalidate and lose tokens: `racer.py URL TABLE FILE CALLS [MUTANT]`.
 
-FILE holds what all share: versions of the sources. What a process serves must not be older than what everybody
-had been told when its read began. Prints a JSON object.
+FILE holds what all share: versions of the sources. What a process serves must not be older than what
+everybody had been told when its read began. Prints a JSON object.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import mmap
 import random
 import sys
 import time
+from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
@@ -29,7 +30,7 @@ class Sources:
     """Of each slot the version, and the version up to which its readers were told."""
 
     def __init__(self, path):
-        self.file = open(path, "r+b")  # noqa: SIM115
+        self.file = Path(path).open("r+b")  # noqa: SIM115
         self.versions = memoryview(mmap.mmap(self.file.fileno(), SIZE)).cast("q")
 
     def version(self, slot):
@@ -51,7 +52,7 @@ class Sources:
             fcntl.flock(self.file, fcntl.LOCK_UN)
 
 
-def main(url, table, path, calls, mutant=""):
+def main(url, table, path, calls, mutant=""):  # noqa: C901
     engine = create_engine(url, **({"connect_args": {"timeout": 20}} if url.startswith("sqlite") else {}))
     store = SQLAlchemyCacheStore(engine, table=table, timeout=20)
     sources = Sources(path)
@@ -101,7 +102,7 @@ def main(url, table, path, calls, mutant=""):
             counted["errors"] += 1
             counted["error"] = str(error)
     engine.dispose()
-    print(json.dumps(counted))
+    print(json.dumps(counted))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from scalekit.cache.sqlalchemy import AsyncSQLAlchemyCacheStore, SQLAlchemyCache
 from scalekit.errors import BackendError, ConfigurationError
 from scalekit.testing._cache_probe import place
 from scalekit.testing._driver import Driver
+from tests.architecture.extras import run_without
 from tests.cache.sqlalchemy.conftest import NOW, SLOT
 
 SYNC, ASYNC = SQLAlchemyCacheStore, AsyncSQLAlchemyCacheStore
@@ -228,7 +229,32 @@ def test_importing_the_module_needs_nothing():
         "import sys, json; import scalekit.cache.sqlalchemy as m; [getattr(m, n) for n in m.__all__];"
         "print(json.dumps([n for n in ('sqlalchemy', 'greenlet') if n in sys.modules]))"
     )
-    assert json.loads(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout) == []
+    assert (
+        json.loads(subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout)
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "absent", "missing"),
+    [
+        ("SQLAlchemyCacheStore(None)", {"sqlalchemy"}, "sqlalchemy"),
+        ("AsyncSQLAlchemyCacheStore(None)", {"sqlalchemy"}, "sqlalchemy"),
+        ("AsyncSQLAlchemyCacheStore(None)", {"greenlet"}, "greenlet"),
+        ("invalidate_on_commit(None, None, 'a')", {"sqlalchemy"}, "sqlalchemy"),
+    ],
+)
+def test_without_its_package_a_name_says_what_to_install(call, absent, missing):
+    name = call.partition("(")[0]
+    program = f"""
+from scalekit.cache.sqlalchemy import {name}
+from scalekit.errors import MissingExtra
+try:
+    {call}
+except MissingExtra as error:
+    print(json.dumps(str(error)))
+"""
+    assert run_without(absent, program) == f"{name} needs {missing}: pip install 'scaleblocks[sqlalchemy]'"
 
 
 def test_errors_are_the_familys(tmp_path):

@@ -87,7 +87,9 @@ def test_rows_are_locked_in_the_order_of_their_names(world, call):
     scanned = {"options": "-c enable_indexscan=off -c enable_bitmapscan=off -c enable_indexonlyscan=off"}
     store = world.new_store(world.new_engine(connect_args=scanned))
     snapshots = store.read_many(slots, NOW)
-    writes = [(slot, Entry(2, expires=NOW + 10**6), seen) for slot, seen in zip(slots, snapshots, strict=True)]
+    writes = [
+        (slot, Entry(2, expires=NOW + 10**6), seen) for slot, seen in zip(slots, snapshots, strict=True)
+    ]
     calls = {
         "invalidate": lambda: store.invalidate([f"t{i}" for i in range(6)]),
         "delete": lambda: store.delete([slot.key for slot in slots]),
@@ -95,10 +97,13 @@ def test_rows_are_locked_in_the_order_of_their_names(world, call):
         "write_many": lambda: store.write_many(writes, NOW),
     }
     first, kind = (b"t:t0", "t:t") if call in {"invalidate", "write"} else (b"k:k0", "k:k")
-    free = text(
-        f"SELECT name FROM {world.table} WHERE name >= :kind AND name < :kind || '\\xff' FOR UPDATE SKIP LOCKED"
-    )
-    with world.engine.connect() as holder, world.engine.connect() as watcher, ThreadPoolExecutor(1) as threads:
+    those = "name >= :kind AND name < :kind || '\\xff'"
+    free = text(f"SELECT name FROM {world.table} WHERE {those} FOR UPDATE SKIP LOCKED")
+    with (
+        world.engine.connect() as holder,
+        world.engine.connect() as watcher,
+        ThreadPoolExecutor(1) as threads,
+    ):
         holder.execute(text(f"SELECT 1 FROM {world.table} WHERE name = :name FOR UPDATE"), {"name": first})
         task = threads.submit(calls[call])
         wait_until(lambda: blocked(watcher, world.table), "the call waits for the row")
@@ -111,7 +116,8 @@ def test_rows_are_locked_in_the_order_of_their_names(world, call):
 
 def blocked(connection, table):
     query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE ' || :table || '%'"
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND query LIKE 'UPDATE ' || :table || '%'"
     )
     waits = connection.execute(query, {"table": table}).scalar()
     connection.rollback()

@@ -134,8 +134,11 @@ def test_a_lost_row_costs_a_load_and_nothing_else(world, name):
 def test_time_is_the_databases_own_if_there_is_a_server(world):
     store = world.store = world.new_store(wall_clock=None)
     world.put("value")
-    now = world.sql("SELECT EXTRACT(EPOCH FROM now())" if "psycopg" in world.kind or world.kind == "asyncpg"
-                    else "SELECT strftime('%s', 'now')")[0][0]
+    now = world.sql(
+        "SELECT EXTRACT(EPOCH FROM now())"
+        if "psycopg" in world.kind or world.kind == "asyncpg"
+        else "SELECT strftime('%s', 'now')"
+    )[0][0]
     (expires,) = world.sql("SELECT expires FROM TABLE_ WHERE data IS NOT NULL")[0]
     assert abs(expires / 1_000 - float(now) - 60) < 20
     assert world.value() == "value"
@@ -302,7 +305,9 @@ def test_each_of_many_is_judged_by_itself(world):
     found = world.call("read_many", slots, NOW)
     world.call("invalidate", ["shop:t1"])
     world.call("delete", ["shop:2"])
-    writes = [(slot, Entry(slot.key, expires=NOW + 60), seen) for slot, seen in zip(slots, found, strict=True)]
+    writes = [
+        (slot, Entry(slot.key, expires=NOW + 60), seen) for slot, seen in zip(slots, found, strict=True)
+    ]
     assert world.call("write_many", writes, NOW) == [True, False, False, True, True, True]
     world.call("invalidate", ["shop:t3"])
     seen = world.call("read_many", slots, NOW)
@@ -346,7 +351,9 @@ def test_more_than_a_statement_can_take(world, monkeypatch):
     monkeypatch.setattr("scalekit.cache.sqlalchemy._batches.WRITES", 7)
     slots = slots_of(30)
     found = world.call("read_many", slots, NOW)
-    writes = [(slot, Entry(slot.key, expires=NOW + 60), seen) for slot, seen in zip(slots, found, strict=True)]
+    writes = [
+        (slot, Entry(slot.key, expires=NOW + 60), seen) for slot, seen in zip(slots, found, strict=True)
+    ]
     world.call("delete", ["shop:9"])
     assert world.call("write_many", writes, NOW) == [i != 9 for i in range(30)]
     seen = world.call("read_many", slots, NOW)

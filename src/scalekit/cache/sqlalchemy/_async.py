@@ -123,10 +123,11 @@ class AsyncSQLAlchemyCacheStore:
 class _LoopDeadline:
     """The deadline of one operation of a task."""
 
-    __slots__ = ("_connection", "_timer", "_waiting", "expired")
+    __slots__ = ("_connection", "_timeout", "_timer", "_waiting", "expired")
 
     def __init__(self, waiting: asyncio.Timeout, timeout: float) -> None:
         self._waiting = waiting
+        self._timeout = timeout
         self._connection: Any = None
         self._timer = asyncio.get_running_loop().call_later(timeout, self._ring)
         self.expired = False
@@ -144,21 +145,23 @@ class _LoopDeadline:
         self._timer.cancel()
 
     def _ring(self) -> None:
-        self.expired = True
-        if self._connection is None:
+        if self._connection is None or self.expired:
             self._waiting.reschedule(0)
         else:
-            # The call then ends at once. Cancelled, it would say goodbye to a server that does not listen.
+            # The call then ends at once. Cancelled, it would say goodbye to a server that does not listen; it
+            # may be doing so already, for a task that was cancelled: then asyncpg waits for ever.
             _hang_up(self._connection)
+            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._ring)
+        self.expired = True
 
 
 def _hang_up(driver: Any) -> None:
     """End a connection of asyncpg's or psycopg's, whoever waits for it."""
     if hasattr(driver, "terminate"):
         driver.terminate()
-        return
-    with duplicate(driver) as connected:
-        shut_down(connected)
+    elif not driver.closed:
+        with duplicate(driver) as connected:
+            shut_down(connected)
 
 
 def async_runner(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:

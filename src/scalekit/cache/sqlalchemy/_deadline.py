@@ -29,7 +29,9 @@ _CONNECT_TIMEOUT = 2
 
 
 class _Current(threading.local):
-    connects_in_time = False
+    """Of an operation that a thread is at: the connects' parameters that it has added to."""
+
+    parameters: list[dict[str, Any]] | None = None
 
 
 _current = _Current()
@@ -40,18 +42,23 @@ def connect_in_time(*given: Any) -> None:
 
     A listener to an engine's `do_connect`. What the engine itself says about it stays as it is.
     """
-    if _current.connects_in_time:
-        parameters: dict[str, Any] = given[-1]
-        parameters.setdefault("connect_timeout", _CONNECT_TIMEOUT)
+    parameters: dict[str, Any] = given[-1]
+    if _current.parameters is not None and "connect_timeout" not in parameters:
+        parameters["connect_timeout"] = _CONNECT_TIMEOUT
+        _current.parameters.append(parameters)
 
 
 def run_in_time(timeout: float, function: Callable[..., Any], *args: Any) -> Any:
     """Call `function` with a deadline `timeout` seconds from now, and `args`."""
-    _current.connects_in_time = True
+    added = _current.parameters = []
     try:
         return function(Deadline(timeout), *args)
     finally:
-        _current.connects_in_time = False
+        _current.parameters = None
+        for (
+            parameters
+        ) in added:  # until SQLAlchemy 2.1 they are the engine's own, for the application's connects too
+            parameters.pop("connect_timeout", None)
 
 
 class Unlimited:

@@ -143,4 +143,8 @@ def runner(database: Database) -> Callable[..., Any]:
         database.listen("do_connect", connect_in_time)
         return partial(run_in_time, database.timeout)
     unlimited = Unlimited()
-    return lambda function, *args: function(unlimited, *args)  # pyright: ignore[reportUnknownLambdaType]
+
+    def run(function: Callable[..., Any], *args: Any) -> Any:
+        return function(unlimited, *args)
+
+    return run
