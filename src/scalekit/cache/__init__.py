@@ -19,6 +19,7 @@ __all__ = [
     "CacheStats",
     "CacheStore",
     "CachedFunction",
+    "CompressedSerializer",
     "Entry",
     "IndexedCacheStore",
     "IndexedEntry",
@@ -26,6 +27,7 @@ __all__ = [
     "MemoryCacheStore",
     "MsgspecSerializer",
     "NonblockingCacheStore",
+    "PickleSerializer",
     "Serializer",
     "Slot",
     "Snapshot",
@@ -56,8 +58,10 @@ if TYPE_CHECKING:
     from scalekit.cache._policy import CachePolicy as CachePolicy
     from scalekit.cache._stats import CacheStats as CacheStats
     from scalekit.cache._sync import Cache as Cache
+    from scalekit.cache.compressed import CompressedSerializer as CompressedSerializer
     from scalekit.cache.memory import MemoryCacheStore as MemoryCacheStore
     from scalekit.cache.msgspec import MsgspecSerializer as MsgspecSerializer
+    from scalekit.cache.pickle import PickleSerializer as PickleSerializer
     from scalekit.cache.protocols import (
         AsyncBatchCacheStore as AsyncBatchCacheStore,
     )
@@ -96,8 +100,10 @@ else:
             "_policy": ["CachePolicy"],
             "_stats": ["CacheStats"],
             "_sync": ["Cache"],
+            "compressed": ["CompressedSerializer"],
             "memory": ["MemoryCacheStore"],
             "msgspec": ["MsgspecSerializer"],
+            "pickle": ["PickleSerializer"],
             "protocols": [
                 "AsyncBatchCacheStore",
                 "AsyncCacheStore",
