@@ -75,7 +75,9 @@ LEAVES: list[tuple[Any, st.SearchStrategy[Any]]] = [
 ]
 PLAIN = st.recursive(
     st.none() | st.booleans() | INTEGERS | st.floats() | TEXT | st.binary(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT | INTEGERS | st.none(), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(TEXT | INTEGERS | st.none(), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 LEAVES.append((Any, PLAIN))

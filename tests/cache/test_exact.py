@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalekit.cache import MsgspecSerializer
+from scalekit.cache._exact import exactly
 from scalekit.errors import SerialisationError
 from tests.cache.annotated import Level, Mode, Rights, Suit, cases, identical, typed_values
 
@@ -85,10 +86,48 @@ class Size(int):
 
 Loose = namedtuple("Loose", "a b", defaults=(None, None))  # noqa: PYI024  # the kind without types
 LOOKALIKES = st.sampled_from(
-    [True, False, 1.0, Level.LOW, Mode.READ, Suit.HEARTS, Rights.READ, Size(1), Text("a"), "a", b"a", bytearray(b"a")]
-    + [OrderedDict(a=1), defaultdict(int), Loose(1, 2), (1, 2), [1, 2], {1, 2}, frozenset({1}), 0.0, -0.0, float("nan")]
-    + [Decimal(1), uuid.UUID(int=1), NOW, NOW.replace(tzinfo=None), NOW.replace(tzinfo=ZoneInfo("Europe/Berlin"))]
-    + [NOW.astimezone(timezone(timedelta(hours=1))), NOW.date(), Point(1), Node(1), Row(1, None), Cat("a"), None]
+    [
+        True,
+        False,
+        1.0,
+        Level.LOW,
+        Mode.READ,
+        Suit.HEARTS,
+        Rights.READ,
+        Size(1),
+        Text("a"),
+        "a",
+        b"a",
+        bytearray(b"a"),
+    ]
+    + [
+        OrderedDict(a=1),
+        defaultdict(int),
+        Loose(1, 2),
+        (1, 2),
+        [1, 2],
+        {1, 2},
+        frozenset({1}),
+        0.0,
+        -0.0,
+        float("nan"),
+    ]
+    + [
+        Decimal(1),
+        uuid.UUID(int=1),
+        NOW,
+        NOW.replace(tzinfo=None),
+        NOW.replace(tzinfo=ZoneInfo("Europe/Berlin")),
+    ]
+    + [
+        NOW.astimezone(timezone(timedelta(hours=1))),
+        NOW.date(),
+        Point(1),
+        Node(1),
+        Row(1, None),
+        Cat("a"),
+        None,
+    ]
 )
 
 
@@ -104,10 +143,16 @@ def _twist(value):
     inside = [LOOKALIKES]
     kind = type(value)
     if kind in {list, tuple} and value:
-        inside += [_twist(value[0]).map(lambda part: kind([part, *value[1:]])), st.just((*value,)), st.just([*value])]
+        inside += [
+            _twist(value[0]).map(lambda part: kind([part, *value[1:]])),
+            st.just((*value,)),
+            st.just([*value]),
+        ]
     elif kind is dict and value:
         first, *others = value
-        inside.append(_twist(value[first]).map(lambda part: {first: part} | {name: value[name] for name in others}))
+        inside.append(
+            _twist(value[first]).map(lambda part: {first: part} | {name: value[name] for name in others})
+        )
         inside.append(LOOKALIKES.map(lambda part: value | {"f9": part}))
         inside.append(st.just(OrderedDict(value)))
     elif dataclasses.is_dataclass(value):
@@ -148,6 +193,7 @@ def test_what_is_not_quite_of_its_type_comes_back_identical_or_is_refused(pair):
         (tuple[int, str], (1, "a")),
         (dict[uuid.UUID, set[date]], {uuid.UUID(int=1): {NOW.date()}}),
         (datetime, NOW),
+        (timedelta, timedelta(1)),
         (Optional[Any], [None]),  # noqa: UP045
         (Suit, Suit.HEARTS),
         (Annotated[str, "note"], "a"),
@@ -201,7 +247,7 @@ class Shy:
         return 0 if instance is None else 1
 
     def __set__(self, instance, value):
-        pass
+        vars(instance)["x"] = value
 
 
 @dataclass
@@ -260,6 +306,8 @@ class Loud(enum.Enum):
         (tuple[int, int], (1,)),
         (Literal[1], True),
         (dict[str, int], OrderedDict(a=1)),
+        (dict[str, int], {Text("a"): 1}),
+        (dict[str, int], {"a": True}),
         (set[int], frozenset({1})),
         (Node, Node(1, Node((1,)))),
     ],
@@ -274,3 +322,9 @@ def test_a_struct_with_a_dict_is_let_through_without_more_attributes():
     value.extra = 1
     assert not exact(Open, value)
     assert exact(Described, Described(1))
+
+
+def test_one_class_with_two_meanings_is_not_let_through():
+    inspect = msgspec.inspect
+    test = exactly(inspect.UnionType((inspect.LiteralType(("a",)), inspect.StrType())))
+    assert not test("a")

@@ -34,7 +34,7 @@ def same(stored: Any, read: Any) -> bool:
     if look is not None:
         return bool(look(stored) == look(read))
     left, right = _parts(stored, kind), _parts(read, kind)
-    if not left and not right and not issubclass(kind, _CONTAINERS):
+    if not left and not right:
         return bool(stored == read)
     return len(left) == len(right) and all(map(same, left, right))
 
@@ -68,9 +68,6 @@ def _look(kind: type[Any]) -> Any:
 
 def _time(value: datetime | time) -> tuple[object, ...]:
     return value.isoformat(), value.fold, value.tzname(), value.tzinfo is None
-
-
-_CONTAINERS = (list, tuple, dict, set, frozenset)
 
 
 def _parts(value: Any, kind: type[Any]) -> list[Any]:
