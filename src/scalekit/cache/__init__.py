@@ -21,6 +21,7 @@ __all__ = [
     "CacheStore",
     "CachedFunction",
     "CachedManyFunction",
+    "CompressedSerializer",
     "Entry",
     "IndexedCacheStore",
     "IndexedEntry",
@@ -28,6 +29,7 @@ __all__ = [
     "MemoryCacheStore",
     "MsgspecSerializer",
     "NonblockingCacheStore",
+    "PickleSerializer",
     "Serializer",
     "Slot",
     "Snapshot",
@@ -66,8 +68,10 @@ if TYPE_CHECKING:
     from scalekit.cache._stats import CacheStats as CacheStats
     from scalekit.cache._sync import Cache as Cache
     from scalekit.cache._warm import WarmReport as WarmReport
+    from scalekit.cache.compressed import CompressedSerializer as CompressedSerializer
     from scalekit.cache.memory import MemoryCacheStore as MemoryCacheStore
     from scalekit.cache.msgspec import MsgspecSerializer as MsgspecSerializer
+    from scalekit.cache.pickle import PickleSerializer as PickleSerializer
     from scalekit.cache.protocols import (
         AsyncBatchCacheStore as AsyncBatchCacheStore,
     )
@@ -112,8 +116,10 @@ else:
             "_stats": ["CacheStats"],
             "_sync": ["Cache"],
             "_warm": ["WarmReport"],
+            "compressed": ["CompressedSerializer"],
             "memory": ["MemoryCacheStore"],
             "msgspec": ["MsgspecSerializer"],
+            "pickle": ["PickleSerializer"],
             "protocols": [
                 "AsyncBatchCacheStore",
                 "AsyncCacheStore",

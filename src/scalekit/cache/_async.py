@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scalekit.cache._async_calls import async_cached_function, async_cached_many_function
@@ -17,8 +18,10 @@ from scalekit.cache._policy import policy_of
 from scalekit.cache._raised import unwrapped
 from scalekit.cache._stores import async_check_function, async_usable_store, check_callable, failure, index_of
 from scalekit.cache._watch import Watch
+from scalekit.cache._writing import Writing
+from scalekit.cache.compressed import CompressedSerializer
 from scalekit.cache.memory import MemoryCacheStore
-from scalekit.cache.msgspec import MsgspecSerializer, serializer_of
+from scalekit.cache.msgspec import MsgspecSerializer, item_serializer_of, serializer_of
 from scalekit.events import guarded
 
 if TYPE_CHECKING:
@@ -60,6 +63,9 @@ class AsyncCache:
     raised; with "queue" it is delivered as soon as the store answers, and until then this cache does not
     believe what the store has for its tags or key.
 
+    `compress_above`: a number of bytes; what is longer when it is written to a store that keeps bytes is
+    compressed, as by `CompressedSerializer`. None, the default, for never.
+
     `ConfigurationError` for arguments that make no sense; `TypeError` for a store that would block the
     event loop.
     """
@@ -73,6 +79,7 @@ class AsyncCache:
         on_event: Hook | None = None,
         on_error: OnError = "load",
         on_error_invalidate: OnErrorInvalidate = "raise",
+        compress_above: int | None = None,
     ) -> None:
         check_callable(clock, "clock", "as a callable that returns seconds")
         if on_event is not None:
@@ -81,7 +88,15 @@ class AsyncCache:
         # A hook shall hear of every hit, so hits must not bypass the face.
         self._indexed = index_of(store) if on_event is None else None
         self._names = Namespace(namespace)
-        self._registry = Registry(MsgspecSerializer(Any), serializer_of)
+        self._writing = Writing(
+            plain=MsgspecSerializer(Any),
+            typed=serializer_of,
+            items=item_serializer_of,
+            compressed=None
+            if compress_above is None
+            else partial(CompressedSerializer, above=compress_above),
+        )
+        self._registry = Registry(self._writing.plain)
         self._clock = clock
         self._watch = Watch(guarded(on_event))
         self._reads = AsyncReadThrough(
@@ -137,7 +152,7 @@ class AsyncCache:
                 function,
                 self._names,
                 policy,
-                self._registry.chosen(function, serializer),
+                self._writing.of(function, serializer, policy),
                 tags=tags,
                 key=key,
                 version=version,
@@ -181,7 +196,7 @@ class AsyncCache:
                 function,
                 self._names,
                 policy,
-                self._registry.chosen(function, serializer, items=True),
+                self._writing.of_items(function, serializer, policy),
                 tags=tags,
                 version=version,
                 typed=typed,
