@@ -4,7 +4,7 @@
 
 Readers ask for keys, whose loader reads the source and dawdles; a writer changes the source, invalidates, and
 notes that from now on nothing older may be served; it also takes tokens away where the store lets it. An
-answer that is older than what was noted before its call began is stale. The mutants plant the classic mistakes.
+answer older than what was noted before its call began is stale. The mutants plant the classic mistakes.
 """
 
 from __future__ import annotations
