@@ -9,13 +9,9 @@ that no timeout reaches (`getaddrinfo` cannot be interrupted).
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from socket import socket
 from time import monotonic
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from typing import Any
 
 
 class _Current(threading.local):
@@ -25,17 +21,16 @@ class _Current(threading.local):
 _current = _Current()
 
 
-@contextmanager
-def deadline(ends: float) -> Generator[None]:
-    """Give the socket operations of this thread until `ends`, on `time.monotonic`."""
-    # Of a call that uses another link, as a credential provider may. It does not bound the inner one: what
-    # a signal handler's exception leaves behind here may be long past, and would end every later call.
+def set_deadline(ends: float | None) -> float | None:
+    """Give the socket operations of this thread until `ends`, on `time.monotonic`.
+
+    Returns what was set before, which the caller sets again when it is done. That is the deadline of a call
+    that uses another link, as a credential provider may. It does not bound the inner one: what a signal
+    handler's exception leaves behind here may be long past, and would end every later call.
+    """
     outer = _current.at
     _current.at = ends
-    try:
-        yield
-    finally:
-        _current.at = outer
+    return outer
 
 
 def remaining() -> float | None:
@@ -47,10 +42,13 @@ def remaining() -> float | None:
 class _DeadlineSocket:
     """A connected socket whose blocking operations share the thread's deadline."""
 
+    __slots__ = ("_armed", "_blocking", "_sock", "_timeout")
+
     def __init__(self, sock: socket, timeout: float) -> None:
         self._sock = sock
         self._timeout = timeout
         self._blocking = True
+        self._armed = 0.0  # the time-out that the socket has, where it is known
 
     def __getattr__(self, name: str) -> Any:
         """Pass on whatever does not block: fileno, close, getpeername, setsockopt, …."""
@@ -76,15 +74,22 @@ class _DeadlineSocket:
         self._sock.sendall(*args)
 
     def _arm(self) -> None:
-        self._sock.settimeout(_in_time(self._timeout) if self._blocking else 0.0)
+        limit = _in_time(self._timeout) if self._blocking else 0.0
+        # To set it is a system call, and from one call to the next it is the same but for microseconds.
+        if not limit * 0.98 <= self._armed <= limit * 1.02 or not limit:
+            self._sock.settimeout(limit)
+            self._armed = limit
 
 
 def _in_time(timeout: float) -> float:
     """Return `timeout`, or less if less is left; raises `TimeoutError` if nothing is."""
-    left = remaining()
-    if left == 0.0:
+    at = _current.at
+    if at is None:
+        return timeout
+    left = at - monotonic()
+    if left <= 0.0:
         raise TimeoutError("the deadline has passed")
-    return timeout if left is None else min(left, timeout)
+    return min(timeout, left)  # and no min(), which costs as much as the rest
 
 
 def bounded(connection_class: type[Any], timeout: float) -> type[Any]:
@@ -101,6 +106,7 @@ def bounded(connection_class: type[Any], timeout: float) -> type[Any]:
         def _connect(self) -> Any:
             # redis-py's abstract method for subclasses: "return a connected socket".
             connected: Any = connection_class._connect(self)  # noqa: SLF001  # see above
+            self.link_socket = connected  # for who waits for several of them
             # A fake for tests is no socket, and cannot hang either.
             return _DeadlineSocket(connected, timeout) if isinstance(connected, socket) else connected
 
