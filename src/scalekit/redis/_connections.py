@@ -120,7 +120,7 @@ class Connections:
         """Return a connection on which nothing is pending and which the server has not closed."""
         while (connection := _popped(idle)) is not None:
             try:
-                if not connection.can_read(0):
+                if not connection.is_stirred():
                     return connection
             except Exception as error:
                 if not is_failure(error):

@@ -8,6 +8,7 @@ that no timeout reaches (`getaddrinfo` cannot be interrupted).
 
 from __future__ import annotations
 
+import select
 import threading
 from socket import socket
 from time import monotonic
@@ -101,13 +102,28 @@ def bounded(connection_class: type[Any], timeout: float) -> type[Any]:
     class DeadlineConnection(connection_class):  # type: ignore[misc]  # the base is the caller's
         # redis-py reads these before the connect and again before the TLS handshake: each time they are
         # what is left. What it would set them to is overruled.
+        _poll: Any = None
         socket_timeout = socket_connect_timeout = property(lambda _: _in_time(timeout), lambda _, __: None)
 
         def _connect(self) -> Any:
             # redis-py's abstract method for subclasses: "return a connected socket".
             connected: Any = connection_class._connect(self)  # noqa: SLF001  # see above
             self.link_socket = connected  # for who waits for several of them
-            # A fake for tests is no socket, and cannot hang either.
-            return _DeadlineSocket(connected, timeout) if isinstance(connected, socket) else connected
+            self._poll = None
+            if not isinstance(connected, socket):
+                return connected  # a fake for tests, which cannot hang either
+            if hasattr(select, "poll") and type(connected) is socket:  # no subclass, as that for TLS
+                self._poll = select.poll()
+                self._poll.register(connected, select.POLLIN)
+            return _DeadlineSocket(connected, timeout)
+
+        def is_stirred(self) -> bool:
+            """Whether something can be read, be it that the server has closed; may raise what redis-py does.
+
+            redis-py's own check takes three times as long, a tenth of a call. Over TLS there is no other:
+            what can be read then need not be data.
+            """
+            poll = self._poll
+            return self.can_read(0) if poll is None else bool(poll.poll(0))
 
     return DeadlineConnection
