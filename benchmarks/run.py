@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> int:
     scripts: dict[str, list[Path]] = {}
     for path in sorted(Path(__file__).parent.glob("*/*.py")):
-        scripts.setdefault(path.parent.name, []).append(path)
+        if not path.name.startswith("_"):  # a part of others
+            scripts.setdefault(path.parent.name, []).append(path)
     parser = argparse.ArgumentParser(description="Measure scalekit against its peers.")
     parser.add_argument("blocks", nargs="*", choices=[[], *scripts], metavar="BLOCK", help=", ".join(scripts))
     failed = []

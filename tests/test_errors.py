@@ -20,6 +20,7 @@ from scalekit.errors import (
     ImageBroken,
     ImageRejected,
     InvalidCursor,
+    LoadTimeout,
     MissingExtra,
     OffsetTooDeep,
     OversubscribedPools,
@@ -98,6 +99,11 @@ EVERY = [
         BackendUnavailable("redis", "GET", "not asked"),
         {"backend": "redis", "operation": "GET", "detail": "not asked"},
         "redis GET: not asked",
+    ),
+    (
+        LoadTimeout("shop.price(7)", 2.0),
+        {"key": "shop.price(7)", "timeout": 2.0},
+        "the load of shop.price(7) did not end within 2 s",
     ),
     (SerialisationError("a set comes back as a list"), {}, "a set comes back as a list"),
     (
@@ -250,6 +256,7 @@ def test_an_interrupt_is_no_broken_repr():
         (ConfigurationError("limit", 0, ">= 1"), ValueError),
         (MissingExtra("A", "b", "c"), ImportError),
         (BackendTimeout("a", "b", "c"), TimeoutError),
+        (LoadTimeout("k", 1.0), TimeoutError),
         (SerialisationError(), TypeError),
         (InvalidCursor("a"), ValueError),
     ],

@@ -6,6 +6,7 @@
      ├ BackendError                       the infrastructure's: a server or worker failed
      │  ├ BackendTimeout(TimeoutError)       no answer within the deadline
      │  └ BackendUnavailable                 not asked: the circuit breaker is open
+     ├ LoadTimeout(TimeoutError)          the loader's: a cached function took longer than its load_timeout
      ├ SerialisationError(TypeError)      a value would not come back from the store as it went in
      ├ RateLimitExceeded                  the caller's quota; only acquire() and the decorator raise it
      ├ InvalidCursor(ValueError)          the client's: forged, damaged or foreign cursor   -> HTTP 400
@@ -35,6 +36,7 @@ __all__ = [
     "ImageBroken",
     "ImageRejected",
     "InvalidCursor",
+    "LoadTimeout",
     "MissingExtra",
     "OffsetTooDeep",
     "OversubscribedPools",
@@ -132,6 +134,18 @@ class BackendTimeout(BackendError, TimeoutError):
 
 class BackendUnavailable(BackendError):
     """The backend was not asked: its circuit breaker is open after repeated failures."""
+
+
+class LoadTimeout(ScalekitError, TimeoutError):
+    """A loader did not return within its `load_timeout`; `key` is what it loads, `timeout` in seconds."""
+
+    def __init__(self, key: str, timeout: float) -> None:
+        Exception.__init__(self, key, timeout)  # past OSError, as in BackendError
+        self.key = key
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return f"the load of {self.key} did not end within {self.timeout:g} s"
 
 
 class SerialisationError(ScalekitError, TypeError):

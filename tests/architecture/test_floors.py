@@ -11,6 +11,12 @@ LONGEST_FILE = 300
 IMPURE: dict[str, str] = {
     "cache._flight": "one load for many callers: waiting for another thread is its whole purpose",
     "cache._async_flight": "the same for tasks",
+    "cache._background": "threads that load behind the callers' backs are its whole purpose",
+    "cache._async_background": "the same in tasks",
+    "cache._warming": "several loads at a time",
+    "cache._async_warming": "the same in tasks",
+    "cache._pending": "a queue that threads share",
+    "cache._chance": "chance itself",
 }
 
 

@@ -8,6 +8,9 @@ from tests.architecture.twins import check_twins, lonely
 # Where twins must differ, each with the reason. At most three entries per block: beyond that, generate.
 ALLOWED: dict[str, str] = {
     "redis.AsyncRedisLink": "one pipeline per event loop; the sync link keeps one connection per thread",
+    "cache.AsyncFlights": "loads are tasks, which can be cancelled, or run in the thread that asks",
+    "cache.AsyncBackground": "tasks, or daemon threads",
+    "cache.AsyncWarming": "workers are tasks, or threads of a pool",
 }
 
 # Async classes that have no sync twin on purpose.
@@ -122,4 +125,20 @@ def test_an_allowed_difference_is_in_bodies_only_and_must_still_be_one(planted):
 def test_a_lonely_async_class_is_found(planted):
     assert lonely(planted({"cache/redis.py": "class AsyncOnly: pass\nclass _Own: pass"})) == [
         "cache.AsyncOnly"
+    ]
+
+
+def test_the_private_parts_of_a_block_are_twins_too(planted):
+    sync = "class Part:\n    def get(self): return self.store.read()\ndef made(x): return x.get()"
+    right = (
+        "class AsyncPart:\n    async def get(self): return await self.store.read()\n"
+        "async def async_made(x): return await x.get()"
+    )
+    package = planted({"cache/_part.py": sync, "cache/_async_part.py": right})
+    assert check_twins(package, allowed={}) == []
+    wrong = right.replace("read", "begin").replace("x.get", "x.look")
+    package = planted({"cache/_part.py": sync, "cache/_async_part.py": wrong})
+    assert check_twins(package, allowed={}) == [
+        "cache.AsyncPart.get: bodies differ",
+        "cache.async_made: bodies differ",
     ]

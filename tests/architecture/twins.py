@@ -125,7 +125,10 @@ def _exported(every: list[Module]) -> set[str]:
 
 
 def pairs(package: Path) -> Iterator[tuple[str, ast.ClassDef, ast.ClassDef]]:
-    """Yield ("block.AsyncName", sync class, async class) for every public async class that has a twin."""
+    """Yield ("block.AsyncName", sync class, async class) for every async class that has a twin.
+
+    That is every public one, and those of a block's modules `_async_x`, the twins of `_x`.
+    """
     every = modules(package)
     exported = _exported(every)
     classes: dict[tuple[str, str], ast.ClassDef] = {}
@@ -133,10 +136,32 @@ def pairs(package: Path) -> Iterator[tuple[str, ast.ClassDef, ast.ClassDef]]:
         for node in module.tree.body:
             if isinstance(node, ast.ClassDef):
                 classes[_home(module), node.name] = node
+                if _is_async_part(module):
+                    exported.add(node.name)
     for (home, name), node in classes.items():
         twin = classes.get((home, name.removeprefix("Async")))
         if name.startswith("Async") and name in exported and twin is not None:
             yield f"{home}.{name}", twin, node
+
+
+def function_pairs(package: Path) -> Iterator[tuple[str, Function, Function]]:
+    """Yield ("block.async_name", sync function, async function) for those of a block's modules `_async_x`."""
+    functions: dict[tuple[str, str], Function] = {}
+    asynchronous: list[tuple[str, Function]] = []
+    for module in modules(package):
+        for node in module.tree.body:
+            if isinstance(node, Function):
+                functions[_home(module), node.name] = node
+                if _is_async_part(module) and node.name.startswith("async_"):
+                    asynchronous.append((_home(module), node))
+    for home, node in asynchronous:
+        twin = functions.get((home, node.name.removeprefix("async_")))
+        if twin is not None:
+            yield f"{home}.{node.name}", twin, node
+
+
+def _is_async_part(module: Module) -> bool:
+    return module.block is not None and module.parts[-1].startswith("_async_")
 
 
 def lonely(package: Path) -> list[str]:
@@ -188,5 +213,10 @@ def check_twins(package: Path, *, allowed: dict[str, str]) -> list[str]:
                 unused -= {entry, name}
                 if not excused:
                     problems.append(f"{entry}: bodies differ")
+    problems += [
+        f"{name}: bodies differ"
+        for name, sync_function, async_function in function_pairs(package)
+        if body(sync_function) != body(async_function)
+    ]
     problems += [f"{entry}: allowed to differ, but does not (any more)" for entry in sorted(unused)]
     return problems

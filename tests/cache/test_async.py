@@ -419,7 +419,7 @@ async def test_a_miss_that_looks_again_in_vain_loads():
     class Busy(AwaitableStore):
         async def read(self, slot, now, /):
             found = await super().read(slot, now)
-            cache._flights.landed += 1  # as if another key's load had ended meanwhile
+            cache._reads.flights.landed += 1  # as if another key's load had ended meanwhile
             return found
 
     cache = AsyncCache(Busy(MemoryCacheStore()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 from weakref import ref
 
 import pytest
@@ -151,7 +150,7 @@ def test_a_removed_value_is_freed_at_once():
             seen.append(ref(value))
             put(store, key, value=value)
             del value
-            store.pin(key, index, key, (), math.inf)
+            store.pin(key, index, key, (), 0.0)
         assert [r() is None for r in seen] == [True, True, False, False]
         store.delete(["c"])
         assert seen[2]() is None
@@ -178,12 +177,12 @@ def test_an_index_follows_the_store():
     assert isinstance(store, IndexedCacheStore)
     index = {}
     put(store, "a", "t")
-    store.pin("a", index, 1, (int,), math.inf)
-    store.pin("missing", index, 2, (int,), math.inf)
+    store.pin("a", index, 1, (int,), 0.0)
+    store.pin("missing", index, 2, (int,), 0.0)
     (entry,) = index.values()
     assert (entry.kinds, entry.epoch is store.epoch) == ((int,), True)
     other = {}
-    store.pin("a", other, 1, (int,), math.inf)
+    store.pin("a", other, 1, (int,), 0.0)
     assert (index, other) == ({}, {1: entry})
     store.invalidate(["nobody carries it"])
     assert entry.epoch is store.epoch
@@ -205,8 +204,8 @@ def test_a_replaced_entry_leaves_a_place_that_another_has_taken():
     index = {}
     put(store, "a")
     put(store, "b")
-    store.pin("a", index, 1, (), math.inf)
-    store.pin("b", index, 1, (), math.inf)
+    store.pin("a", index, 1, (), 0.0)
+    store.pin("b", index, 1, (), 0.0)
     store.delete(["a"])
     assert index[1] is store._nodes["b"]
 

@@ -25,7 +25,7 @@ def test_a_bad_lifetime_is_refused(ttl):
     with pytest.raises(ConfigurationError, match=r"expected ttl .*; got"):
         CachePolicy(ttl=ttl)
     with pytest.raises(ConfigurationError, match=r"expected ttl .*; got"):
-        policy_of(None, ttl=ttl, none_ttl=None)
+        policy_of(None, {"ttl": ttl})
 
 
 def test_a_bad_lifetime_of_none_is_refused():
@@ -35,18 +35,18 @@ def test_a_bad_lifetime_of_none_is_refused():
 
 def test_what_is_given_besides_a_policy_replaces_its_own():
     policy = CachePolicy(ttl=10, none_ttl=2)
-    assert policy_of(policy, ttl=None, none_ttl=None) == policy
-    assert policy_of(policy, ttl=20, none_ttl=None) == CachePolicy(ttl=20, none_ttl=2)
-    assert policy_of(policy, ttl=None, none_ttl=0) == CachePolicy(ttl=10, none_ttl=0)
+    assert policy_of(policy, {}) == policy
+    assert policy_of(policy, {"ttl": 20}) == CachePolicy(ttl=20, none_ttl=2)
+    assert policy_of(policy, {"none_ttl": 0}) == CachePolicy(ttl=10, none_ttl=0)
 
 
 def test_a_policy_or_a_lifetime_is_needed():
     with pytest.raises(ConfigurationError, match=r"expected ttl as a duration, or a CachePolicy"):
-        policy_of(None, ttl=None, none_ttl=None)
+        policy_of(None, {})
     with pytest.raises(ConfigurationError, match=r"expected policy as a CachePolicy"):
-        policy_of("1h", ttl=None, none_ttl=None)
+        policy_of("1h", {})
 
 
 def test_the_hit_ratio():
-    assert CacheStats(0, 0, 0, 0, 0).hit_ratio == 0.0
-    assert CacheStats(3, 1, 1, 0, 0).hit_ratio == 0.75
+    assert CacheStats(0, 0, 0, 0, 0, 0, 0).hit_ratio == 0.0
+    assert CacheStats(3, 1, 0, 1, 0, 0, 0).hit_ratio == 0.75

@@ -1142,8 +1142,8 @@ def test_events(clock):
         ("cache", "load", "ok", key, 2.0, tags),
         ("cache", "get", "hit", key, None, tags),
         ("cache", "delete", "ok", key, None, ()),
-        ("cache", "invalidate", "ok", None, None, ("user:1",)),
-        ("cache", "clear", "ok", None, None, ()),
+        ("cache", "invalidate", "ok", None, None, ("shop:user:1",)),
+        ("cache", "clear", "ok", None, None, ("shop:",)),
     ]
     assert [(e.name, e.outcome) for e in events[6:]] == [
         ("set", "ok"),

@@ -11,6 +11,7 @@ __all__ = [
     "AsyncCache",
     "AsyncCacheStore",
     "AsyncCachedFunction",
+    "AsyncCachedManyFunction",
     "AsyncLeasingCacheStore",
     "BatchCacheStore",
     "Cache",
@@ -19,6 +20,7 @@ __all__ = [
     "CacheStats",
     "CacheStore",
     "CachedFunction",
+    "CachedManyFunction",
     "CompressedSerializer",
     "Entry",
     "IndexedCacheStore",
@@ -31,6 +33,7 @@ __all__ = [
     "Serializer",
     "Slot",
     "Snapshot",
+    "WarmReport",
 ]
 
 TYPE_CHECKING = False
@@ -53,11 +56,18 @@ if TYPE_CHECKING:
         AsyncCachedFunction as AsyncCachedFunction,
     )
     from scalekit.cache._function import (
+        AsyncCachedManyFunction as AsyncCachedManyFunction,
+    )
+    from scalekit.cache._function import (
         CachedFunction as CachedFunction,
+    )
+    from scalekit.cache._function import (
+        CachedManyFunction as CachedManyFunction,
     )
     from scalekit.cache._policy import CachePolicy as CachePolicy
     from scalekit.cache._stats import CacheStats as CacheStats
     from scalekit.cache._sync import Cache as Cache
+    from scalekit.cache._warm import WarmReport as WarmReport
     from scalekit.cache.compressed import CompressedSerializer as CompressedSerializer
     from scalekit.cache.memory import MemoryCacheStore as MemoryCacheStore
     from scalekit.cache.msgspec import MsgspecSerializer as MsgspecSerializer
@@ -96,10 +106,16 @@ else:
             "_async": ["AsyncCache"],
             "_entry": ["Entry", "IndexedEntry", "Slot", "Snapshot"],
             "_events": ["CacheEvent"],
-            "_function": ["AsyncCachedFunction", "CachedFunction"],
+            "_function": [
+                "AsyncCachedFunction",
+                "AsyncCachedManyFunction",
+                "CachedFunction",
+                "CachedManyFunction",
+            ],
             "_policy": ["CachePolicy"],
             "_stats": ["CacheStats"],
             "_sync": ["Cache"],
+            "_warm": ["WarmReport"],
             "compressed": ["CompressedSerializer"],
             "memory": ["MemoryCacheStore"],
             "msgspec": ["MsgspecSerializer"],

@@ -7,26 +7,37 @@ is cancelled when nobody does.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from scalekit.cache._flight import Flight, is_circle, loading
+from scalekit.cache._flight import ABSENT, Flight, is_circle, loading
+from scalekit.errors import LoadTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Mapping, Sequence
 
-    from scalekit.cache._flight import Fill, Ident
+    from scalekit.cache._flight import Fill, FillMany, Ident
+
+
+class _Load:
+    """A task that loads `idents`, and how many callers wait for it."""
+
+    __slots__ = ("idents", "loop", "task", "waiting")
+
+    task: asyncio.Task[Mapping[Ident, Any]]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.idents: list[Ident] = []
+        self.waiting = 0
 
 
 class _TaskFlight(Flight):
-    __slots__ = ("loop", "task", "waiting")
+    __slots__ = ("load",)
 
-    task: asyncio.Task[Any]
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, load: _Load, waits_for: set[Flight]) -> None:
         super().__init__()
-        self.loop = loop
-        self.waiting = 0
+        self.waits_for = waits_for
+        self.load = load
 
 
 class AsyncFlights:
@@ -38,46 +49,89 @@ class AsyncFlights:
         self._flights: dict[Ident, _TaskFlight] = {}
         self.landed = 0
 
-    async def join(self, ident: Ident, fill: Fill, *, landed: int | None) -> Any:
+    async def join(self, ident: Ident, fill: Fill, *, landed: int | None, timeout: float | None) -> Any:  # noqa: ASYNC109  # of the wait, not of the load
         """Return what the flight of `ident` brings; see `Flights.join`. Every error reaches all who wait."""
-        chain = loading.get()
-        flight = self._flights.get(ident)
-        if flight is not None and is_circle(flight, chain):
-            return await fill(missed=False)
-        loop = asyncio.get_running_loop()
-        # A flight of another loop cannot be awaited here, and will never end if that loop is closed.
-        if flight is None or flight.loop is not loop:
-            flight = self._flights[ident] = _TaskFlight(loop)
-            missed = landed is not None and landed != self.landed
-            flight.task = loop.create_task(self._lead(ident, flight, chain, partial(fill, missed=missed)))
-            flight.task.add_done_callback(_retrieve)
-        if chain:
-            chain[-1].waits_for.add(flight)
-        flight.waiting += 1
-        try:
-            await asyncio.wait((flight.task,))
-        finally:
-            flight.waiting -= 1
-            if chain:
-                chain[-1].waits_for.discard(flight)
-            if not flight.waiting and not flight.task.done():
-                self._forget(ident, flight)  # at once: who comes now must not join what is being cancelled
-                flight.task.cancel()
-        return flight.task.result()
+        missed = landed is not None and landed != self.landed
 
-    async def _lead(
-        self, ident: Ident, flight: _TaskFlight, chain: tuple[Flight, ...], fill: Callable[[], Awaitable[Any]]
-    ) -> Any:
-        loading.set((*chain, flight))
+        async def fill_one(_: Sequence[Ident]) -> Mapping[Ident, Any]:
+            return {ident: await fill(missed=missed)}
+
+        return (await self.join_many([ident], fill_one, timeout=timeout))[ident]
+
+    async def join_many(
+        self,
+        idents: Sequence[Ident],
+        fill: FillMany,
+        *,
+        timeout: float | None,  # noqa: ASYNC109  # as above
+    ) -> Mapping[Ident, Any]:
+        """Return what the flights of `idents` bring; see `Flights.join_many`."""
+        chain = loading.get()
+        flights, alone = self._board(idents, fill, chain)
+        loads = {flight.load for flight in flights.values()}
+        if chain:
+            chain[-1].waits_for.update(flights.values())
+        for load in loads:
+            load.waiting += 1
         try:
-            return await fill()
+            if loads:
+                await asyncio.wait({load.task for load in loads}, timeout=timeout)
+        finally:
+            if chain:
+                chain[-1].waits_for.difference_update(flights.values())
+            for load in loads:
+                load.waiting -= 1
+                if not load.waiting and not load.task.done():
+                    self._forget(load)  # at once: who comes now must not join what is being cancelled
+                    load.task.cancel()
+        found: dict[Ident, Any] = {}
+        for ident, flight in flights.items():
+            if not flight.load.task.done():
+                raise LoadTimeout(ident[0], timeout or 0.0)
+            value = flight.load.task.result().get(ident, ABSENT)
+            if value is not ABSENT:
+                found[ident] = value
+        return found | (await fill(alone) if alone else {})
+
+    def _board(
+        self, idents: Sequence[Ident], fill: FillMany, chain: tuple[Flight, ...]
+    ) -> tuple[dict[Ident, _TaskFlight], list[Ident]]:
+        loop = asyncio.get_running_loop()
+        flights: dict[Ident, _TaskFlight] = {}
+        alone: list[Ident] = []
+        led: list[Flight] = []
+        load = _Load(loop)
+        waits_for: set[Flight] = set()
+        for ident in idents:
+            flight = self._flights.get(ident)
+            if flight is not None and is_circle(flight, chain):
+                alone.append(ident)
+                continue
+            # A flight of another loop cannot be awaited here, and will never end if that loop is closed.
+            if flight is None or flight.load.loop is not loop:
+                flight = self._flights[ident] = _TaskFlight(load, waits_for)
+                load.idents.append(ident)
+                led.append(flight)
+            flights[ident] = flight
+        if led:
+            load.task = loop.create_task(self._lead(load, fill, (*chain, *led)))
+            load.task.add_done_callback(_retrieve)
+        return flights, alone
+
+    async def _lead(self, load: _Load, fill: FillMany, chain: tuple[Flight, ...]) -> Mapping[Ident, Any]:
+        loading.set(chain)
+        try:
+            found: Mapping[Ident, Any] = await fill(load.idents)
+            return found
         finally:
             self.landed += 1
-            self._forget(ident, flight)
+            self._forget(load)
 
-    def _forget(self, ident: Ident, flight: _TaskFlight) -> None:
-        if self._flights.get(ident) is flight:
-            del self._flights[ident]
+    def _forget(self, load: _Load) -> None:
+        for ident in load.idents:
+            flight = self._flights.get(ident)
+            if flight is not None and flight.load is load:
+                del self._flights[ident]
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from scalekit.cache.protocols import Serializer
 
 
@@ -64,6 +66,21 @@ class Snapshot(tuple[object, ...]):
     """
 
     __slots__ = ()
+
+
+class Blind(Snapshot):
+    """The snapshot of a store that could not be asked, or believed: nothing is written with it.
+
+    It still tells flights apart: each invalidation by this process brings another one. What other processes
+    invalidate while the store cannot be asked is not seen: then a call may share a load that began before.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def made(cls) -> Self:
+        """Return one that equals no other."""
+        return cls((object(),))
 
 
 class IndexedEntry(Entry):

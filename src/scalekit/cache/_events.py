@@ -10,12 +10,14 @@ class CacheEvent(Event):
 
     | `name` | `outcome` | when |
     |---|---|---|
-    | `get` | `hit`, `miss` | a value was asked for |
+    | `get` | `hit`, `stale`, `miss` | a value was asked for; `stale` after a `miss`: its load failed |
     | `load` | `ok`, `error`, `outdated` | a loader ran, for `seconds`; `outdated`: its value was not stored |
-    | `set`, `delete`, `invalidate`, `clear` | `ok` | the cache was told to |
+    | `set` | `ok` | a value was given |
+    | `delete`, `invalidate`, `clear` | `ok`, `error`, `queued`, `replayed` | how what it was told to went |
+    | `store` | `error` | the store's method `operation` failed with `error` |
     """
 
-    __slots__ = ("tags",)
+    __slots__ = ("error", "operation", "tags")
 
     def __init__(
         self,
@@ -25,6 +27,10 @@ class CacheEvent(Event):
         key: str | None = None,
         seconds: float | None = None,
         tags: tuple[str, ...] = (),
+        operation: str | None = None,
+        error: Exception | None = None,
     ) -> None:
         super().__init__("cache", name, outcome=outcome, key=key, seconds=seconds)
         self.tags: tuple[str, ...] = tags
+        self.operation: str | None = operation
+        self.error: Exception | None = error

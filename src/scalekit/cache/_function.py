@@ -1,30 +1,24 @@
-"""What `cached` returns, and the rule behind it: from a call to its slot."""
+"""What `cached` and `cached_many` return."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import update_wrapper
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
-
-from scalekit.cache._key import arguments_text, classes, could_tell_apart, defines_key, pinnable, value_text
-from scalekit.cache._names import nonempty
-from scalekit.cache._signature import CallSignature
-from scalekit.cache._tags import compile_tags
-from scalekit.errors import ConfigurationError
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
-    from scalekit.cache._entry import Slot
-    from scalekit.cache._names import Namespace
-    from scalekit.cache._policy import CachePolicy
-    from scalekit.cache._tags import Tags
-    from scalekit.cache.protocols import Serializer
+    from scalekit.cache._signature import CallSignature
+    from scalekit.cache._warm import OnProgress, WarmReport
+
+Call: TypeAlias = "tuple[Any, ...] | list[Any] | dict[str, Any]"
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R_co = TypeVar("R_co", covariant=True)
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class CachedFunction(Protocol[P, R_co]):
@@ -52,6 +46,16 @@ class CachedFunction(Protocol[P, R_co]):
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Load this call's value now, store and return it. If the load fails, the old entry stays."""
+        ...
+
+    def warm(
+        self, calls: Iterable[Call], /, *, concurrency: int = 4, on_progress: OnProgress | None = None
+    ) -> WarmReport:
+        """Load the values of `calls` that are not there yet, up to `concurrency` (>= 1) at a time.
+
+        Each call is a tuple of positional arguments, such as `(7,)`, or a dict of keywords. `on_progress` is
+        called with (done, total) after each. A load that fails counts as failed, and the others go on.
+        """
         ...
 
     @overload
@@ -89,6 +93,12 @@ class AsyncCachedFunction(Protocol[P, R_co]):
         """Load this call's value now, store and return it. If the load fails, the old entry stays."""
         ...
 
+    def warm(
+        self, calls: Iterable[Call], /, *, concurrency: int = 4, on_progress: OnProgress | None = None
+    ) -> Coroutine[Any, Any, WarmReport]:
+        """Load the values of `calls` that are not there yet; see `CachedFunction.warm`."""
+        ...
+
     @overload
     def __get__(self, instance: None, owner: type, /) -> Self: ...
     @overload
@@ -97,113 +107,64 @@ class AsyncCachedFunction(Protocol[P, R_co]):
     ) -> AsyncCachedFunction[Q, R_co]: ...
 
 
-class _Unsaid(tuple[str, ...]):
-    """The default of `exclude`, told from the same names given on purpose."""
+class CachedManyFunction(Protocol[K, V]):
+    """A function of many ids whose items a `Cache` keeps one by one."""
 
-    __slots__ = ()
-
-
-SESSION = _Unsaid(("session",))
-
-
-class Plan:
-    """What `cached` was told about one function: how its calls become slots, and how long values live."""
-
-    __slots__ = (
-        "_key",
-        "_namespace",
-        "_tags",
-        "_typed",
-        "_unsaid",
-        "function",
-        "name",
-        "policy",
-        "serializer",
-        "signature",
-    )
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        namespace: Namespace,
-        policy: CachePolicy,
-        serializer: Serializer,
-        *,
-        tags: Tags,
-        key: Callable[..., object] | None,
-        version: str | int | None,
-        typed: bool,
-        exclude: Iterable[str],
-    ) -> None:
-        if key is not None and not callable(key):
-            raise ConfigurationError("key", key, "as a callable of the call's arguments")
-        if not isinstance(typed, bool):
-            raise ConfigurationError("typed", typed, "as True or False")
-        if isinstance(exclude, str) or not isinstance(exclude, Iterable):
-            raise ConfigurationError("exclude", exclude, "as a list of parameter names")
-        self.function = function
-        self.policy = policy
-        self.serializer = serializer
-        self.signature = CallSignature(function, exclude=tuple(exclude))
-        self._namespace = namespace
-        self.name = function_name(function, version)
-        self._key = key
-        self._typed = typed
-        # A key of one's own is made of all arguments, so nothing is left out of it unsaid.
-        unsaid = exclude if isinstance(exclude, _Unsaid) and key is None else ()
-        self._unsaid = tuple(name for name in unsaid if name in self.signature.parameters)
-        self._tags = compile_tags(tags, self.signature)
-
-    def key(self, arguments: dict[str, Any]) -> str:
-        """Return the key of a call."""
-        if self._key is not None:
-            positional, keywords = self.signature.call(arguments)
-            return f"{self.name}({value_text(self._key(*positional, **keywords), 'key', typed=self._typed)})"
-        for name in self._unsaid:
-            if could_tell_apart(arguments[name]):
-                # Its class, not itself: the identifier of a session does not belong into a log.
-                raise ConfigurationError(name, classes((arguments[name],))[0], _UNSAID)
-        names = self.signature.names
-        if has_own_key(arguments, self.signature.receiver):
-            names = (str(self.signature.receiver), *names)
-        return self.name + arguments_text(arguments, names, typed=self._typed)
-
-    def slot(self, arguments: dict[str, Any]) -> Slot:
-        """Return where the value of a call is kept."""
-        return self._namespace.slot(self.key(arguments), self._tags(arguments), self.serializer)
+    __name__: str
+    __qualname__: str
 
     @property
-    def indexable(self) -> bool:
-        """Whether a wrapper may find entries by the arguments alone."""
-        return self._key is None and not self._unsaid and self.signature.indexable
+    def __wrapped__(self) -> Callable[..., Mapping[K, V]]:
+        """The function itself, uncached."""
+        ...
 
-    def place(self, arguments: dict[str, Any]) -> tuple[Any, tuple[type, ...]] | None:
-        """Return where an index may file this call and under which classes; None if it must not."""
-        place, values = self.signature.place(arguments)
-        kinds = classes(values)
-        own_key = has_own_key(arguments, self.signature.receiver)
-        return None if own_key or not pinnable(values) or not self.signature.fits(kinds) else (place, kinds)
+    def __call__(self, ids: Iterable[K], /, **kwargs: Any) -> dict[K, V]:
+        """Return the items of `ids`, in their order, each id once; ids without an item are absent."""
+        ...
 
+    def key(self, id: K, /) -> str:  # noqa: A002  # the field's own word
+        """Return an item's key, as `Cache.get` and `Cache.delete` take it."""
+        ...
 
-_UNSAID = (
-    "as an object without a stable text, for by default it is left out of the key: "
-    "say exclude=() to tell entries apart by it, exclude=('session',) to leave it out"
-)
+    def invalidate(self, *ids: K) -> None:
+        """Remove the items of `ids`; loads that are running for them will not be stored."""
+        ...
 
+    def refresh(self, *ids: K, **kwargs: Any) -> dict[K, V]:
+        """Load the items of `ids` now, in one load, store and return them."""
+        ...
 
-def function_name(function: Callable[..., Any], version: str | int | None) -> str:
-    """Return the first part of a function's keys."""
-    name = f"{function.__module__}.{function.__qualname__}"
-    if version is None:
-        return name
-    if isinstance(version, bool) or not isinstance(version, (str, int)):
-        raise ConfigurationError("version", version, "as a text or an integer")
-    return f"{name}@{nonempty(str(version), 'version')}"
+    def __get__(self, instance: object, owner: type | None = None, /) -> Self: ...
 
 
-def has_own_key(arguments: dict[str, Any], receiver: str | None) -> bool:
-    """Whether a method's object says itself how it shall be told from others."""
-    return receiver is not None and defines_key(arguments[receiver])
+class AsyncCachedManyFunction(Protocol[K, V]):
+    """A coroutine function of many ids whose items an `AsyncCache` keeps one by one."""
+
+    __name__: str
+    __qualname__: str
+
+    @property
+    def __wrapped__(self) -> Callable[..., Coroutine[Any, Any, Mapping[K, V]]]:
+        """The function itself, uncached."""
+        ...
+
+    def __call__(self, ids: Iterable[K], /, **kwargs: Any) -> Coroutine[Any, Any, dict[K, V]]:
+        """Return the items of `ids`, in their order, each id once; ids without an item are absent."""
+        ...
+
+    def key(self, id: K, /) -> str:  # noqa: A002  # the field's own word
+        """Return an item's key, as `AsyncCache.get` and `AsyncCache.delete` take it."""
+        ...
+
+    def invalidate(self, *ids: K) -> Coroutine[Any, Any, None]:
+        """Remove the items of `ids`; loads that are running for them will not be stored."""
+        ...
+
+    def refresh(self, *ids: K, **kwargs: Any) -> Coroutine[Any, Any, dict[K, V]]:
+        """Load the items of `ids` now, in one load, store and return them."""
+        ...
+
+    def __get__(self, instance: object, owner: type | None = None, /) -> Self: ...
 
 
 class CachedMethod:
@@ -211,12 +172,10 @@ class CachedMethod:
 
     __wrapped__: Callable[..., Any]
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, methods: Mapping[str, Callable[..., Any]]) -> None:
         self._function = function
-        self.key = function.key
-        self.invalidate = function.invalidate
-        self.refresh = function.refresh
         update_wrapper(self, function.__wrapped__)
+        vars(self).update(methods)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
@@ -225,13 +184,13 @@ class CachedMethod:
         return self if instance is None else _BoundMethod(self._function, instance)
 
 
-def finished(wrapper: Any, plan: Plan, **methods: Callable[..., Any]) -> Any:
+def finished(wrapper: Any, signature: CallSignature, **methods: Callable[..., Any]) -> Any:
     """Return `wrapper` with its `methods`, as something that binds like a method where it is one."""
     for name, method in methods.items():
         method.__name__ = name
-        method.__qualname__ = f"{plan.function.__qualname__}.{name}"
+        method.__qualname__ = f"{signature.function.__qualname__}.{name}"
         setattr(wrapper, name, method)
-    return wrapper if plan.signature.receiver is None else CachedMethod(wrapper)
+    return wrapper if signature.receiver is None else CachedMethod(wrapper, methods)
 
 
 class _BoundMethod:
@@ -249,4 +208,4 @@ class _BoundMethod:
         return MethodType(value, self.__self__) if name in _BINDING else value
 
 
-_BINDING = frozenset({"key", "invalidate", "refresh", "__wrapped__"})
+_BINDING = frozenset({"key", "invalidate", "refresh", "warm", "__wrapped__"})

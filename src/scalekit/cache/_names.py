@@ -35,9 +35,9 @@ class Namespace:
         """Return the store's names for `tags`, in their order."""
         return [self._prefix + tag for tag in texts(tags)]
 
-    def slot(self, key: str, tags: Iterable[str], serializer: Serializer) -> Slot:
+    def slot(self, key: str, tags: Iterable[str], serializer: Serializer, *, l1: bool = True) -> Slot:
         """Return the place of `key` for a value with `tags`; each tag counts once."""
-        return Slot(self.key(key), (self.own_tag, *dict.fromkeys(self.tags(tags))), serializer)
+        return Slot(self.key(key), (self.own_tag, *dict.fromkeys(self.tags(tags))), serializer, l1)
 
 
 def nonempty(text: str, parameter: str) -> str:

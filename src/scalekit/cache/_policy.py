@@ -1,48 +1,141 @@
-"""How long a cached value lives."""
+"""How long a cached value lives, and who loads the next one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast
 
 from scalekit._time import seconds
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from scalekit._time import Duration
+
+Lock: TypeAlias = Literal["process", "cluster"]
+"""Among whom a load runs once: the threads or tasks of this process, or all processes on the store."""
+
+
+class PolicyOptions(TypedDict, total=False):
+    """The fields of `CachePolicy` as keywords."""
+
+    ttl: Duration
+    none_ttl: Duration | None
+    stale_while_revalidate: Duration
+    stale_if_error: Duration
+    jitter: float
+    early_refresh: float
+    cache_exceptions: tuple[type[Exception], ...]
+    exception_ttl: Duration | None
+    lock: Lock | None
+    lease: Duration
+    load_timeout: Duration | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CachePolicy:
-    """The lifetimes that several cached functions share.
+    """The lifetimes that several cached functions share. All durations are kept in seconds.
 
-    `ttl`: how long a value lives from the end of its load. `none_ttl`: the same for a value that is
-    None, 0 to not cache it; None (the default) for no difference. Both are kept in seconds.
-    `ConfigurationError` if either is not a duration.
+    * `ttl`: how long a value is fresh, from the end of its load. `none_ttl`: the same for a value that is
+      None, 0 to not cache it; None (the default) for no difference.
+    * `stale_while_revalidate`: for how long after that a value is still answered at once, while one load
+      runs behind the callers' backs (RFC 5861). 0, the default, for not at all.
+    * `stale_if_error`: for how long after that a value still answers when its reload fails, by any
+      `Exception` (RFC 5861). The load is then tried again at most once a second. Neither of the two serves
+      a value across an invalidation.
+    * `jitter`: the fraction of the ttl by which lifetimes are shortened at random, so that what was
+      loaded together does not end together: from 0.0, the default, to below 1.0.
+    * `early_refresh`: the beta of XFetch (Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache
+      Stampede Prevention, VLDB 2015). A read shortly before the end starts the reload behind the caller's
+      back, the likelier the nearer the end and the longer the load took. 1.0 is the paper's choice, more
+      is earlier; 0.0, the default, for never.
+    * `cache_exceptions`: exceptions that are answers, such as NotFound, are kept for `exception_ttl`
+      (the ttl, if None) and raised to the callers meanwhile.
+    * `lock`: "process", the default: of the threads or tasks of a process one loads a key and the others
+      wait; "cluster": of all processes on the store, which must be able to elect one; None: all load.
+      `lease`: for how long an election holds unless it is renewed, which a living process does.
+    * `load_timeout`: how long a caller waits for a load, after which it gets `LoadTimeout`. A load that all
+      have given up is cancelled in asyncio; in a thread it goes on, and what it brings is stored if it is
+      still valid.
+
+    `ConfigurationError` for what is none of that.
     """
 
     ttl: Duration
     none_ttl: Duration | None = None
+    stale_while_revalidate: Duration = 0.0
+    stale_if_error: Duration = 0.0
+    jitter: float = 0.0
+    early_refresh: float = 0.0
+    cache_exceptions: tuple[type[Exception], ...] = ()
+    exception_ttl: Duration | None = None
+    lock: Lock | None = "process"
+    lease: Duration = 30.0
+    load_timeout: Duration | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ttl", seconds(self.ttl, "ttl"))
-        if self.none_ttl is not None:
-            object.__setattr__(self, "none_ttl", seconds(self.none_ttl, "none_ttl", allow_zero=True))
+        for name in ("ttl", "lease"):
+            self._keep(name, seconds(getattr(self, name), name))
+        for name in ("stale_while_revalidate", "stale_if_error"):
+            self._keep(name, seconds(getattr(self, name), name, allow_zero=True))
+        for name, zero in (("none_ttl", True), ("exception_ttl", False), ("load_timeout", False)):
+            if getattr(self, name) is not None:
+                self._keep(name, seconds(getattr(self, name), name, allow_zero=zero))
+        _check_number("jitter", self.jitter, "from 0.0 to below 1.0", below=1.0)
+        _check_number("early_refresh", self.early_refresh, "from 0.0 (never) to 100.0", below=100.1)
+        self._keep("cache_exceptions", _classes(self.cache_exceptions))
+        if self.exception_ttl is not None and not self.cache_exceptions:
+            raise ConfigurationError("exception_ttl", self.exception_ttl, "only with cache_exceptions")
+        if self.lock not in {"process", "cluster", None}:
+            raise ConfigurationError("lock", self.lock, '"process", "cluster" or None')
+
+    def _keep(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
     def lifetime(self, value: object) -> float:
-        """Return for how many seconds `value` may be kept; 0 for not at all."""
+        """Return for how many seconds `value` is fresh, before any jitter; 0 for not at all."""
         if value is None and self.none_ttl is not None:
-            return seconds(self.none_ttl, "none_ttl", allow_zero=True)
-        return seconds(self.ttl, "ttl")
+            return cast("float", self.none_ttl)
+        return cast("float", self.ttl)
+
+    @property
+    def exception_lifetime(self) -> float:
+        """For how many seconds a cached exception is raised."""
+        return cast("float", self.ttl if self.exception_ttl is None else self.exception_ttl)
+
+    @property
+    def stale_for(self) -> float:
+        """For how many seconds a value is kept beyond its freshness."""
+        return max(cast("float", self.stale_while_revalidate), cast("float", self.stale_if_error))
 
 
-def policy_of(policy: CachePolicy | None, *, ttl: Duration | None, none_ttl: Duration | None) -> CachePolicy:
-    """Return `policy` with what was given besides it; without one, `ttl` is needed."""
+def policy_of(policy: CachePolicy | None, options: PolicyOptions) -> CachePolicy:
+    """Return `policy` with the options that were given besides it; without one, `ttl` is needed."""
+    given = cast("dict[str, Any]", options)
     if policy is None:
-        if ttl is None:
-            raise ConfigurationError("ttl", ttl, "as a duration, or a CachePolicy before it")
-        return CachePolicy(ttl=ttl, none_ttl=none_ttl)
+        if given.get("ttl") is None:
+            raise ConfigurationError("ttl", None, "as a duration, or a CachePolicy before it")
+        return CachePolicy(**given)
     if not isinstance(policy, CachePolicy):
         raise ConfigurationError("policy", policy, "as a CachePolicy (a duration goes into ttl=)")
-    given = {name: value for name, value in (("ttl", ttl), ("none_ttl", none_ttl)) if value is not None}
     return replace(policy, **given)
+
+
+def _check_number(parameter: str, value: object, expected: str, *, below: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < below:
+        raise ConfigurationError(parameter, value, expected)
+
+
+def _classes(given: object) -> tuple[type[Exception], ...]:
+    several = isinstance(given, (tuple, list))
+    classes = list(cast("Iterable[object]", given if several else (given,)))
+    for cls in classes:
+        if not _is_exception(cls):
+            raise ConfigurationError("cache_exceptions", cls, "as classes of exceptions")
+    return tuple(cast("list[type[Exception]]", classes))
+
+
+def _is_exception(cls: object) -> bool:
+    # Not BaseException: an interrupt or a cancellation is nobody's answer.
+    return isinstance(cls, type) and issubclass(cls, Exception)

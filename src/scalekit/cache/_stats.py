@@ -8,16 +8,19 @@ from typing import NamedTuple
 class CacheStats(NamedTuple):
     """A cache's counters since it was made.
 
-    `hits` and `misses` count calls that asked for a value (a call that waits for another's load is a
-    miss); `loads` counts loader runs, failed ones, which are in `load_errors` too, included;
-    `invalidations` counts tags.
+    `hits` and `misses` count calls that asked for a value (a call that waits for a load, its own or
+    another's, is a miss). `stale_hits` counts answers that were past their ttl: hits that did not wait, and
+    misses whose load failed. `loads` counts loader runs, failed ones, which are in `load_errors` too,
+    included; `invalidations` counts tags; `backend_errors` counts calls of the store that failed.
     """
 
     hits: int
     misses: int
+    stale_hits: int
     loads: int
     load_errors: int
     invalidations: int
+    backend_errors: int
 
     @property
     def hit_ratio(self) -> float:
@@ -29,14 +32,16 @@ class CacheStats(NamedTuple):
 class Counts:
     """The running counters: plain integers, so that counting costs a hit nearly nothing.
 
-    Exact while the interpreter has a global lock; without one, threads may lose a count.
+    Exact while the interpreter has a global lock, since it gives way only at calls and loops, and there is
+    none between reading a counter and writing it. Without that lock threads may lose a count.
     """
 
-    __slots__ = ("hits", "invalidations", "load_errors", "loads", "misses")
+    __slots__ = CacheStats._fields
 
     def __init__(self) -> None:
-        self.hits = self.misses = self.loads = self.load_errors = self.invalidations = 0
+        self.hits = self.misses = self.stale_hits = self.loads = 0
+        self.load_errors = self.invalidations = self.backend_errors = 0
 
     def stats(self) -> CacheStats:
         """Return the counters as they are now."""
-        return CacheStats(self.hits, self.misses, self.loads, self.load_errors, self.invalidations)
+        return CacheStats(*[getattr(self, name) for name in CacheStats._fields])

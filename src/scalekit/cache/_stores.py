@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from scalekit.cache.protocols import AsyncCacheStore, CacheStore, IndexedCacheStore, NonblockingCacheStore
+from scalekit.cache.protocols import (
+    AsyncBatchCacheStore,
+    AsyncCacheStore,
+    AsyncLeasingCacheStore,
+    BatchCacheStore,
+    CacheStore,
+    IndexedCacheStore,
+    LeasingCacheStore,
+    NonblockingCacheStore,
+)
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from scalekit.cache._entry import Entry, Slot, Snapshot
+
+
+OnError: TypeAlias = Literal["load", "raise"]
+OnErrorInvalidate: TypeAlias = Literal["raise", "queue"]
+
+
+class Failure(NamedTuple):
+    """What a face does when its store fails: whether a read raises, and whether an invalidation is queued."""
+
+    raises: bool
+    queues: bool
+
+
+def failure(on_error: OnError, on_error_invalidate: OnErrorInvalidate) -> Failure:
+    """Return what the two options of a face say."""
+    if on_error not in {"load", "raise"}:
+        raise ConfigurationError("on_error", on_error, '"load" or "raise"')
+    if on_error_invalidate not in {"raise", "queue"}:
+        raise ConfigurationError("on_error_invalidate", on_error_invalidate, '"raise" or "queue"')
+    return Failure(on_error == "raise", on_error_invalidate == "queue")
 
 
 class AwaitableStore:
@@ -69,6 +98,26 @@ def async_usable_store(store: Any) -> AsyncCacheStore:
 def index_of(store: Any) -> IndexedCacheStore | None:
     """Return `store` if compiled wrappers may find its entries without calling it."""
     return store if isinstance(store, IndexedCacheStore) else None
+
+
+def leasing(store: Any) -> LeasingCacheStore | None:
+    """Return `store` if it can elect one process to load a key."""
+    return store if isinstance(store, LeasingCacheStore) else None
+
+
+def async_leasing(store: Any) -> AsyncLeasingCacheStore | None:
+    """Return `store` if it can elect one process to load a key."""
+    return store if isinstance(store, AsyncLeasingCacheStore) else None
+
+
+def batching(store: Any) -> BatchCacheStore | None:
+    """Return `store` if it can read and write many entries at once."""
+    return store if isinstance(store, BatchCacheStore) else None
+
+
+def async_batching(store: Any) -> AsyncBatchCacheStore | None:
+    """Return `store` if it can read and write many entries at once."""
+    return store if isinstance(store, AsyncBatchCacheStore) else None
 
 
 def check_callable(value: Any, parameter: str, expected: str) -> None:

@@ -9,7 +9,7 @@ from scalekit.cache._names import nonempty, texts
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from scalekit.cache._signature import CallSignature
 
@@ -24,9 +24,16 @@ def compile_tags(tags: Tags, signature: CallSignature) -> Callable[[dict[str, An
     """
     if callable(tags):
         return _by_callable(tags, signature)
+    return compile_templates(tags, signature.parameters, expected=signature.only_parameters)
+
+
+def compile_templates(
+    tags: Iterable[str], names: Collection[str], *, expected: str
+) -> Callable[[dict[str, Any]], Iterable[str]]:
+    """Return what fills templates that may use `names`; `ConfigurationError` as `expected` for others."""
     templates = texts(tags)
     for template in templates:
-        _check(template, signature)
+        _check(template, names, expected)
     if not any("{" in template or "}" in template for template in templates):
         return lambda _: templates
     return lambda arguments: [nonempty(template.format_map(arguments), "tags") for template in templates]
@@ -42,12 +49,12 @@ def _by_callable(
     return tags
 
 
-def _check(template: str, signature: CallSignature) -> None:
+def _check(template: str, names: Collection[str], expected: str) -> None:
     try:
         fields = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
     except ValueError as error:
         raise ConfigurationError("tags", template, "as a template like 'user:{user_id}'") from error
     for field in fields:
         name = field.partition(".")[0].partition("[")[0]
-        if name not in signature.parameters:
-            raise ConfigurationError("tags", template, signature.only_parameters)
+        if name not in names:
+            raise ConfigurationError("tags", template, expected)

@@ -172,7 +172,7 @@ class MemoryCacheStore:
                     self.epoch = object()
 
     def pin(
-        self, key: str, index: dict[Any, IndexedEntry], place: Any, kinds: tuple[type, ...], until: float, /
+        self, key: str, index: dict[Any, IndexedEntry], place: Any, kinds: tuple[type, ...], lead: float, /
     ) -> None:
         """Keep `index[place]` equal to the entry of `key` for as long as that is in the store."""
         with self._lock:
@@ -181,8 +181,8 @@ class MemoryCacheStore:
                 return
             self._unpin(node)
             node.index, node.place, node.kinds = index, place, kinds
-            if until < node.fresh_until:  # else it stays one object with it: 24 bytes less
-                node.due = until
+            if lead and node.load_seconds:  # else it stays one object with fresh_until: 24 bytes less
+                node.due = node.fresh_until - lead * node.load_seconds
             index[place] = node
 
     def renew(self, entry: IndexedEntry, now: float, /) -> bool:

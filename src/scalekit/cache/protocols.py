@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 
+@runtime_checkable
 class Serializer(Protocol):
     """Turns values into bytes and back, for stores that keep bytes. Safe to share between threads."""
 
@@ -126,12 +127,12 @@ class IndexedCacheStore(NonblockingCacheStore, Protocol):
         ...
 
     def pin(
-        self, key: str, index: dict[Any, IndexedEntry], place: Any, kinds: tuple[type, ...], until: float, /
+        self, key: str, index: dict[Any, IndexedEntry], place: Any, kinds: tuple[type, ...], lead: float, /
     ) -> None:
         """Keep `index[place]` equal to the entry of `key` for as long as that is in the store.
 
-        `kinds` goes into the entry; its `due` becomes `until`, or earlier if the entry is not fresh for
-        so long. Nothing happens if `key` has no entry; a second pin replaces the first.
+        `kinds` goes into the entry; its `due` becomes the end of its freshness, less `lead` times what its
+        load took. Nothing happens if `key` has no entry; a second pin replaces the first.
         """
         ...
 

@@ -1,0 +1,79 @@
+"""Work behind the callers' backs, as `_background`, in tasks of the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from scalekit.cache._flight import loading
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from typing import Any
+
+Work: TypeAlias = "Callable[[], Coroutine[Any, Any, object]]"
+
+_MOST_TASKS = 64
+"""Reloads at once; what would be one more waits for the next stale read, which asks again."""
+
+
+class AsyncBackground:
+    """What runs behind the back of one `AsyncCache`."""
+
+    __slots__ = ("_running",)
+
+    def __init__(self) -> None:
+        # Held here: a loop refers to its tasks weakly.
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, name: str, work: Work) -> None:
+        """Run `work`, unless work of that name or too much else is running. It reports its own errors."""
+        running = self._running.get(name)
+        loop = asyncio.get_running_loop()
+        if running is not None and not running.done() and running.get_loop() is loop:
+            return
+        if len(self._running) >= _MOST_TASKS:
+            self._running = {name: task for name, task in self._running.items() if not _is_over(task)}
+            if len(self._running) >= _MOST_TASKS:
+                return
+        context = copy_context()
+        context.run(loading.set, ())  # nobody's load waits for it, so it may wait for any
+        task = self._running[name] = loop.create_task(_run(work), context=context)
+        task.add_done_callback(partial(self._ended, name))
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._running.get(name) is task:
+            del self._running[name]
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, in work that goes on for long."""
+        await asyncio.sleep(seconds)
+
+    @asynccontextmanager
+    async def repeating(self, work: Callable[[], Awaitable[bool]], *, every: float) -> AsyncGenerator[None]:
+        """Call `work` every so many seconds while the block runs, until it returns False."""
+
+        async def repeat() -> None:
+            goes_on = True
+            while goes_on:
+                await asyncio.sleep(every)
+                goes_on = await work()
+
+        task = asyncio.get_running_loop().create_task(repeat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))  # a renewal that comes after the release would take the lease anew
+
+
+async def _run(work: Work) -> None:
+    with suppress(Exception):
+        await work()
+
+
+def _is_over(task: asyncio.Task[None]) -> bool:
+    return task.done() or task.get_loop().is_closed()

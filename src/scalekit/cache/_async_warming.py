@@ -1,0 +1,63 @@
+"""Loading ahead, several at a time, in tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from scalekit.cache._warm import Tally, checked_calls
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from scalekit.cache._async_read_through import AsyncReadThrough
+    from scalekit.cache._plan import Plan
+    from scalekit.cache._warm import OnProgress, WarmReport
+
+
+class AsyncWarming:
+    """One warm-up of a cached coroutine function."""
+
+    def __init__(self, reads: AsyncReadThrough, plan: Plan, receiver: Sequence[Any]) -> None:
+        self._reads = reads
+        self._plan = plan
+        self._receiver = tuple(receiver)
+
+    async def run(
+        self, calls: Iterable[Any], *, concurrency: int, on_progress: OnProgress | None
+    ) -> WarmReport:
+        """Load what is missing of `calls`; see `CachedFunction.warm`."""
+        every = checked_calls(calls, concurrency, on_progress)
+        tally = Tally(len(every), on_progress)
+        began = self._reads.clock()
+        waiting = iter(every)
+
+        async def work() -> None:
+            for args, kwargs in waiting:
+                tally.count(await self._outcome(args, kwargs))
+
+        workers = [asyncio.ensure_future(work()) for _ in range(min(concurrency, len(every)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+        return tally.report(self._reads.clock() - began)
+
+    async def _outcome(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Make one call and return what it came to: "loaded", "present" or "failed"."""
+        args = (*self._receiver, *args)
+        slot = self._plan.slot(self._plan.signature.arguments(*args, **kwargs))
+        outcome = "present"
+
+        async def load() -> Any:
+            nonlocal outcome
+            value = await self._plan.function(*args, **kwargs)
+            outcome = "loaded"
+            return value
+
+        try:
+            await self._reads.get(slot, load, self._plan.policy)
+        except Exception:  # noqa: BLE001  # told by its event; the others go on
+            return "failed"
+        return outcome

@@ -1,0 +1,81 @@
+"""Work behind the callers' backs: reloads of what is stale, renewals of leases, replays of invalidations.
+
+Daemon threads, started when there is something to do and gone after it: none at import, none in a
+constructor, and none that an interpreter would wait for when it exits.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from typing import TYPE_CHECKING, TypeAlias
+
+from scalekit.cache._flight import loading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+Work: TypeAlias = "Callable[[], object]"
+
+_MOST_THREADS = 8
+"""Reloads at once; what would be one more waits for the next stale read, which asks again."""
+
+
+class Background:
+    """What runs behind the back of one `Cache`."""
+
+    __slots__ = ("_lock", "_process", "_running")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[str] = set()
+        self._process = os.getpid()
+
+    def start(self, name: str, work: Work) -> None:
+        """Run `work`, unless work of that name or too much else is running. It reports its own errors."""
+        if self._process != os.getpid():  # a fork has copied the names, but not the threads
+            self.__init__()  # type: ignore[misc]
+        with self._lock:
+            if name in self._running or len(self._running) >= _MOST_THREADS:
+                return
+            self._running.add(name)
+        context = copy_context()
+        context.run(loading.set, ())  # nobody's load waits for it, so it may wait for any
+        try:
+            threading.Thread(
+                target=context.run, args=(self._run, name, work), name="scalekit-cache", daemon=True
+            ).start()
+        except RuntimeError:  # no more threads
+            self._running.discard(name)
+
+    def _run(self, name: str, work: Work) -> None:
+        try:
+            with suppress(Exception):
+                work()
+        finally:
+            self._running.discard(name)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, in work that goes on for long."""
+        threading.Event().wait(seconds)
+
+    @contextmanager
+    def repeating(self, work: Callable[[], bool], *, every: float) -> Generator[None]:
+        """Call `work` every so many seconds while the block runs, until it returns False."""
+        ended = threading.Event()
+
+        def repeat() -> None:
+            while not ended.wait(every) and work():
+                pass
+
+        thread = threading.Thread(target=repeat, name="scalekit-cache", daemon=True)
+        with suppress(RuntimeError):  # no more threads: then the lease ends by itself
+            thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            if thread.ident is not None:
+                thread.join()  # a renewal that comes after the release would take the lease anew

@@ -1,0 +1,114 @@
+"""One process of many loads: elections by leases in the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from scalekit.cache._chance import owner
+from scalekit.cache._entry import Blind, Entry
+from scalekit.cache._freshness import Standing, standing
+from scalekit.cache._stores import leasing
+from scalekit.errors import BackendError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scalekit._time import Clock
+    from scalekit.cache._background import Background
+    from scalekit.cache._entry import Slot, Snapshot
+    from scalekit.cache._policy import CachePolicy
+    from scalekit.cache._watch import Watch
+    from scalekit.cache.protocols import CacheStore
+
+_PATIENCE = 20
+"""Leases after which a waiting process loads by itself: two may wait for each other's loads in a circle."""
+_WAIT = 0.25
+"""Seconds between two looks at a key that another process loads, should its wake-up be lost."""
+
+
+class Elections:
+    """The elections of one `Cache`. They only save work: a lease that is lost never raises to a caller."""
+
+    def __init__(self, store: CacheStore, background: Background, *, clock: Clock, watch: Watch) -> None:
+        self._store = store
+        self._leases = leasing(store)
+        self._background = background
+        self._clock = clock
+        self._watch = watch
+        self._held: set[str] = set()
+
+    def check(self, policy: CachePolicy) -> None:
+        """Raise `ConfigurationError` for a policy that needs elections on a store that has none."""
+        if policy.lock == "cluster" and self._leases is None:
+            expected = (
+                f'"process" or None: {type(self._store).__name__} cannot elect one of several processes'
+            )
+            raise ConfigurationError("lock", policy.lock, expected)
+
+    def run(
+        self,
+        slot: Slot,
+        snapshot: Snapshot,
+        load: Callable[[Snapshot], Any],
+        policy: CachePolicy,
+        *,
+        patient: bool,
+    ) -> Any:
+        """Load as the one process that is elected to, or return what another has loaded meanwhile.
+
+        Who is not `patient` leaves it to the other, and gets None.
+        """
+        self.check(policy)
+        leases = cast("Any", self._leases)
+        name, seconds = owner(), cast("float", policy.lease)
+        if slot.key in self._held:  # a load that came back to its own key
+            return load(snapshot)
+        try:
+            found, elected = self._turn(slot, name, policy, patient=patient)
+        except BackendError as error:
+            self._watch.failed("acquire", error, key=slot.key)
+            return load(snapshot)
+        if not elected:
+            return found.value if isinstance(found, Entry) else None
+        # After an invalidation since we began, the newer tokens are as good.
+        snapshot = snapshot if isinstance(found, Entry) else found
+
+        def renew() -> bool:
+            try:
+                return bool(leases.acquire(slot.key, name, seconds))
+            except BackendError as error:
+                self._watch.failed("acquire", error, key=slot.key)
+                return True
+
+        self._held.add(slot.key)
+        try:
+            with self._background.repeating(renew, every=seconds / 3):
+                return load(snapshot)
+        finally:
+            self._held.discard(slot.key)
+            self._release(slot, name)
+
+    def _turn(
+        self, slot: Slot, name: bytes, policy: CachePolicy, *, patient: bool
+    ) -> tuple[Entry | Snapshot, bool]:
+        """Wait for the lease or for what its holder loads; return what the store has, and whether to load."""
+        leases, seconds = cast("Any", self._leases), cast("float", policy.lease)
+        ends = self._clock() + _PATIENCE * seconds
+        while True:
+            elected = leases.acquire(slot.key, name, seconds)
+            found = self._store.read(slot, self._clock())
+            if isinstance(found, Entry) and standing(found, policy, self._clock(), 1.0) is Standing.FRESH:
+                if elected:
+                    self._release(slot, name)
+                return found, False
+            if elected or self._clock() >= ends:
+                return found, True
+            if not patient:
+                return Blind.made(), False
+            leases.wait(slot.key, _WAIT)
+
+    def _release(self, slot: Slot, name: bytes) -> None:
+        try:
+            cast("Any", self._leases).release(slot.key, name)
+        except BackendError as error:  # it ends by itself
+            self._watch.failed("release", error, key=slot.key)

@@ -1,0 +1,71 @@
+"""Invalidations that could not be delivered, and what must not be believed until they are."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scalekit.cache._entry import Slot
+
+_BETWEEN_TRIES = 0.1
+
+
+class Pending:
+    """The keys and tags of one cache whose invalidation is queued, in complete names.
+
+    A name that is queued again while its replay is under way stays: that replay may have been carried out
+    before the change that the second invalidation is about.
+    """
+
+    __slots__ = ("_count", "_keys", "_lock", "_next", "_tags")
+
+    def __init__(self) -> None:
+        self._keys: dict[str, int] = {}
+        self._tags: dict[str, int] = {}
+        self._count = 0
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self._keys or self._tags)
+
+    def add(self, keys: Iterable[str], tags: Iterable[str]) -> None:
+        """Queue the invalidation of `keys` and `tags`."""
+        with self._lock:
+            self._count += 1
+            self._keys |= dict.fromkeys(keys, self._count)
+            self._tags |= dict.fromkeys(tags, self._count)
+
+    def doubts(self, slot: Slot) -> bool:
+        """Whether what the store has for `slot` may be older than a queued invalidation.
+
+        A slot that names no tags but its namespace's is doubted while any tag is queued: its entry may
+        have been written with that one.
+        """
+        if slot.key in self._keys:
+            return True
+        tags = self._tags
+        return bool(tags) and (len(slot.tags) == 1 or any(tag in tags for tag in slot.tags))
+
+    def due(self, now: float) -> bool:
+        """Whether to try again now; then not again for a tenth of a second."""
+        if now < self._next:
+            return False
+        self._next = now + _BETWEEN_TRIES
+        return True
+
+    def batch(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return what is queued: keys and tags, to be given to `done` when they are delivered."""
+        with self._lock:
+            return dict(self._keys), dict(self._tags)
+
+    def done(self, keys: dict[str, int], tags: dict[str, int]) -> None:
+        """Take out what was delivered, unless it was queued again since."""
+        with self._lock:
+            for queue, delivered in ((self._keys, keys), (self._tags, tags)):
+                for name, number in delivered.items():
+                    if queue.get(name) == number:
+                        del queue[name]

@@ -1,0 +1,65 @@
+"""Loading ahead what will be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+from scalekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+OnProgress: TypeAlias = "Callable[[int, int], object]"
+
+
+class WarmReport(NamedTuple):
+    """What a warm-up came to: values `loaded`, loads that `failed`, the `seconds` it took.
+
+    `present` counts the calls whose value was there, or was being loaded for somebody else.
+    """
+
+    loaded: int
+    failed: int
+    seconds: float
+    present: int
+
+
+class Tally:
+    """Counts what each call of a warm-up came to, and reports progress."""
+
+    def __init__(self, total: int, on_progress: OnProgress | None) -> None:
+        self._total = total
+        self._on_progress = on_progress
+        self._outcomes = {"loaded": 0, "failed": 0, "present": 0}
+
+    def count(self, outcome: str) -> None:
+        """Take note of one call's outcome."""
+        self._outcomes[outcome] += 1
+        if self._on_progress is not None:
+            self._on_progress(sum(self._outcomes.values()), self._total)
+
+    def report(self, seconds: float) -> WarmReport:
+        """Return the report."""
+        return WarmReport(seconds=seconds, **self._outcomes)
+
+
+def checked_calls(
+    calls: Iterable[Any], concurrency: object, on_progress: object
+) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Return `calls` as positional and keyword arguments, or raise `ConfigurationError`."""
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        raise ConfigurationError("concurrency", concurrency, "as an integer >= 1")
+    if on_progress is not None and not callable(on_progress):
+        raise ConfigurationError("on_progress", on_progress, "as a callable of (done, total), or None")
+    if isinstance(calls, (str, bytes)) or not isinstance(calls, Iterable):
+        raise ConfigurationError("calls", calls, "as an iterable of the arguments of each call")
+    return [_arguments(call) for call in calls]
+
+
+def _arguments(call: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(call, Mapping):
+        return (), dict(cast("Mapping[str, Any]", call))
+    if isinstance(call, (tuple, list)):
+        return tuple(cast("Sequence[Any]", call)), {}
+    raise ConfigurationError("calls", call, "as tuples of arguments, such as (7,) for f(7), or dicts")

@@ -1,0 +1,188 @@
+"""The store for event loops; twin of that in `_sync.py`.
+
+It runs the same code, in a greenlet, as SQLAlchemy's own async classes do: one for each call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from scalekit._extras import require
+from scalekit.cache.sqlalchemy._deadline import Unlimited, duplicate, shut_down
+from scalekit.cache.sqlalchemy._record import key_name, tag_name
+from scalekit.cache.sqlalchemy._statements import pieces
+from scalekit.errors import BackendError, BackendTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from sqlalchemy import Connection, MetaData
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from scalekit._time import Clock, Duration
+    from scalekit.cache._entry import Entry, Slot, Snapshot
+    from scalekit.cache.sqlalchemy._database import Database
+
+_SWEPT = 1_000
+
+
+class AsyncSQLAlchemyCacheStore:
+    """`SQLAlchemyCacheStore` for asyncio: it takes an `AsyncEngine` for aiosqlite, psycopg or asyncpg.
+
+    On PostgreSQL its `timeout` also bounds the wait for a connection.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        table: str = "scalekit_cache",
+        wall_clock: Clock | None = None,
+        timeout: Duration = 1.0,
+        breaker_failures: int = 3,
+        breaker_reset: Duration = 1.0,
+    ) -> None:
+        require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
+        from scalekit.cache.sqlalchemy._batches import BatchOperations  # noqa: PLC0415  # only with SQLAlchemy
+        from scalekit.cache.sqlalchemy._database import Database  # noqa: PLC0415  # as above
+        from scalekit.cache.sqlalchemy._engine import async_sync_engine  # noqa: PLC0415  # as above
+
+        self._database = Database(
+            async_sync_engine(engine),
+            table=table,
+            wall_clock=wall_clock,
+            timeout=timeout,
+            breaker_failures=breaker_failures,
+            breaker_reset=breaker_reset,
+        )
+        self._operations = BatchOperations(self._database.statements, self._database.clock)
+        self._run = async_runner(self._database)
+
+    @property
+    def metadata(self) -> MetaData:
+        """The `MetaData` of the table, for migrations: one more of Alembic's `target_metadata`."""
+        metadata: MetaData = self._database.table.metadata
+        return metadata
+
+    async def create_all(self) -> None:
+        """Make the table if it is not there; see `SQLAlchemyCacheStore.create_all`."""
+        await self._run(self._database.create_all)
+
+    async def purge(self) -> int:
+        """Take away what is over; see `SQLAlchemyCacheStore.purge`."""
+        removed = 0
+        hand: bytes | None = b""
+        while hand is not None:
+            hand, number = await self._run(self._database.call, "purge", self._operations.sweep, hand, _SWEPT)
+            removed += number
+        return removed
+
+    async def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
+        """Return the living entry of `slot`, or a snapshot; see `CacheStore.read`."""
+        found: Entry | Snapshot = await self._run(self._database.call, "read", self._operations.read, slot, now)
+        return found
+
+    async def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
+        """Return a snapshot for a load; see `CacheStore.begin`."""
+        begun: Snapshot = await self._run(self._database.call, "begin", self._operations.begin, slot, outdate)
+        return begun
+
+    async def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
+        """Store `entry` unless outdated; see `CacheStore.write`."""
+        operation = self._operations.write
+        stored: bool = await self._run(self._database.call, "write", operation, slot, entry, snapshot, now)
+        return stored
+
+    async def delete(self, keys: Sequence[str], /) -> None:
+        """Remove entries and outdate running loads; see `CacheStore.delete`."""
+        for names in pieces(map(key_name, keys)):
+            await self._run(self._database.call, "delete", self._operations.outdate, names)
+
+    async def invalidate(self, tags: Sequence[str], /) -> None:
+        """End every entry that carries one of `tags`; see `CacheStore.invalidate`."""
+        for names in pieces(map(tag_name, tags)):
+            await self._run(self._database.call, "invalidate", self._operations.outdate, names)
+
+    async def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
+        """Return for each of `slots` what `read` would; see `BatchCacheStore.read_many`."""
+        found: list[Entry | Snapshot] = []
+        if slots:
+            found = await self._run(self._database.call, "read_many", self._operations.read_many, slots, now)
+        return found
+
+    async def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
+        """Do for each of `writes` what `write` would; see `BatchCacheStore.write_many`."""
+        stored: list[bool] = []
+        if writes:
+            stored = await self._run(self._database.call, "write_many", self._operations.write_many, writes, now)
+        return stored
+
+
+class _LoopDeadline:
+    """The deadline of one operation of a task."""
+
+    __slots__ = ("_connection", "_timer", "_waiting", "expired")
+
+    def __init__(self, waiting: asyncio.Timeout, timeout: float) -> None:
+        self._waiting = waiting
+        self._connection: Any = None
+        self._timer = asyncio.get_running_loop().call_later(timeout, self._ring)
+        self.expired = False
+
+    def connected(self, connection: Connection) -> None:
+        """From now on the operation waits for `connection`."""
+        self._connection = connection.connection.driver_connection
+
+    def done(self) -> None:
+        """The operation waits for that connection no more."""
+        self._connection = None
+
+    def cancel(self) -> None:
+        """The operation has ended."""
+        self._timer.cancel()
+
+    def _ring(self) -> None:
+        self.expired = True
+        if self._connection is None:
+            self._waiting.reschedule(0)
+        else:
+            # The call then ends at once. Cancelled, it would say goodbye to a server that does not listen.
+            _hang_up(self._connection)
+
+
+def _hang_up(driver: Any) -> None:
+    """End a connection of asyncpg's or psycopg's, whoever waits for it."""
+    if hasattr(driver, "terminate"):
+        driver.terminate()
+        return
+    with duplicate(driver) as connected:
+        shut_down(connected)
+
+
+def async_runner(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return what calls a function in a greenlet, with a deadline and further arguments."""
+    from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415  # only with SQLAlchemy
+
+    unlimited = Unlimited()
+    timeout = database.timeout
+
+    async def run_unlimited(function: Callable[..., Any], *args: Any) -> Any:
+        return await greenlet_spawn(function, unlimited, *args)
+
+    async def run(function: Callable[..., Any], *args: Any) -> Any:
+        waiting = asyncio.timeout(None)
+        try:
+            async with waiting:
+                limit = _LoopDeadline(waiting, timeout)
+                try:
+                    return await greenlet_spawn(function, limit, *args)
+                finally:
+                    limit.cancel()
+        except TimeoutError as error:
+            if isinstance(error, BackendError) or not waiting.expired():
+                raise
+            detail = f"no connection within {timeout * 1000:g} ms"
+            raise BackendTimeout(database.dialect.name, "connect", detail) from error
+
+    return run if database.dialect.remote else run_unlimited

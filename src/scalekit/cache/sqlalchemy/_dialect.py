@@ -1,0 +1,104 @@
+"""In what the databases and their drivers differ; all other files treat them alike.
+
+This file decides and does nothing: it knows no engine and sends no statement.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DATABASE_CLOCK = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS BIGINT)"
+"""SQL for milliseconds since 1970 on a server; its clock is one for all who use it."""
+
+
+class Dialect(NamedTuple):
+    """One database.
+
+    * `now`: SQL for milliseconds since 1970, with one parameter: those, or None for the database's own.
+    * `blob`: the type of bytes.
+    * `in_order`, `free_ones`: what ends a subquery over the rows that a statement is about to change. Two
+      statements that lock several rows must do it in one order, or each may wait for the other; a clean-up
+      leaves rows alone that somebody else is changing.
+    * `autocommit`: whether a statement is sent alone, without the round trips of BEGIN and ROLLBACK.
+    * `remote`: whether it is a server, which may hang.
+    """
+
+    name: str
+    now: str
+    blob: str
+    in_order: str
+    free_ones: str
+    autocommit: bool
+    remote: bool
+
+
+SQLITE = Dialect(
+    name="sqlite",
+    # The file's readers share one machine, so the wall clock of each is the clock of all.
+    now="?",
+    blob="BLOB",
+    # One writer at a time: a single statement takes the lock before it reads anything.
+    in_order="",
+    free_ones="",
+    # Going in and out of autocommit costs the driver more than a hit (88 us for 41), and BEGIN no round trip.
+    autocommit=False,
+    remote=False,
+)
+POSTGRESQL = Dialect(
+    name="postgresql",
+    now=f"COALESCE(CAST(? AS BIGINT), {DATABASE_CLOCK})",
+    blob="BYTEA",
+    in_order=" ORDER BY name FOR UPDATE",
+    free_ones=" FOR UPDATE SKIP LOCKED",
+    autocommit=True,
+    remote=True,
+)
+
+# Driver to dialect, and to what stands for a parameter in its SQL ("$" is followed by a number).
+DRIVERS: Mapping[str, tuple[Dialect, str]] = {
+    "pysqlite": (SQLITE, "?"),
+    "aiosqlite": (SQLITE, "?"),
+    "psycopg": (POSTGRESQL, "%s"),
+    "psycopg_async": (POSTGRESQL, "%s"),
+    "asyncpg": (POSTGRESQL, "$"),
+}
+KNOWN = "SQLite (pysqlite, aiosqlite) or PostgreSQL (psycopg, asyncpg)"
+
+_NO_TABLE = "42P01"
+# Another transaction was in the way: not at READ COMMITTED, but a server may be set to stricter levels.
+_IN_THE_WAY = frozenset({"40001", "40P01"})
+# Cancelled by statement_timeout, or a lock not got within lock_timeout.
+_TOO_LATE = frozenset({"57014", "55P03"})
+
+
+def sqlstate(error: object) -> str:
+    """Return what a PostgreSQL driver's error says about its kind; "" for other errors."""
+    return str(getattr(error, "sqlstate", None) or "")
+
+
+def lacks_table(error: object) -> bool:
+    """Tell whether a driver's error says that a table does not exist."""
+    return sqlstate(error) == _NO_TABLE or "no such table" in str(error)
+
+
+def was_in_the_way(error: object) -> bool:
+    """Tell whether a driver's error says that the statement failed because of another one, and may not again."""
+    return sqlstate(error) in _IN_THE_WAY
+
+
+def came_too_late(error: object) -> bool:
+    """Tell whether a driver's error says that the time allowed has passed, most often in waiting for a lock."""
+    name = str(getattr(error, "sqlite_errorname", None) or "")
+    return sqlstate(error) in _TOO_LATE or name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
+def is_answer(error: object) -> bool:
+    """Tell whether a driver's error says no more than that a statement was wrong: a sign of life."""
+    state = sqlstate(error)
+    if state:
+        # Connection exceptions, insufficient resources, system errors; and that the server is shutting down.
+        return state[:2] not in {"08", "53", "58"} and not state.startswith("57P")
+    return getattr(error, "sqlite_errorname", None) in {"SQLITE_ERROR", "SQLITE_READONLY", "SQLITE_TOOBIG"}

@@ -1,0 +1,244 @@
+"""What each method of the store does, in statements: the same for sync and async.
+
+Every operation may be done twice, so one whose outcome is not known can be tried again.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from scalekit.cache._chance import chance
+from scalekit.cache._entry import Entry, Snapshot
+from scalekit.cache.sqlalchemy._record import (
+    TOKEN_BYTES,
+    Record,
+    key_name,
+    names_of,
+    opened,
+    packed,
+    section,
+    tag_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from scalekit.cache._entry import Slot
+    from scalekit.cache.sqlalchemy._run import Run
+    from scalekit.cache.sqlalchemy._statements import Statements
+
+HOUR = 3_600_000
+"""Milliseconds for which the row of a key is kept beyond its entry: for so long a load may take."""
+
+_TAG_KEPT = 6 * HOUR
+"""For so long a tag's row is kept at first; an entry that lives longer renews it by one more statement."""
+
+# A write in 32 looks at 64 rows, so on average two at each write: what is over is gone after as many writes as
+# there are rows, and no write looks at more. A chance, not a count, for processes that write a few times only.
+_SWEPT = 64
+_CHANCE = 1 / 32
+
+
+class Written(NamedTuple):
+    """What a write brings into a row: `data` is None if the entry is over, `life` then as well."""
+
+    data: bytes | None
+    life: int | None
+    kept: int
+
+
+class Operations:
+    """The operations on one table; `clock` gives milliseconds since 1970, or None for the database's own."""
+
+    def __init__(self, statements: Statements, clock: Callable[[], int | None]) -> None:
+        self.sql = statements
+        self.clock = clock
+        self._hand: bytes | None = None
+
+    def read(self, run: Run, slot: Slot, now: float) -> Entry | Snapshot:
+        """Return the living entry of `slot`, or the snapshot with which a load may start."""
+        names = names_of(slot)
+        clock = self.clock()
+        rows = run.rows(*self.sql.read(names, clock))
+        tokens = {row[0]: row[1] for row in rows}
+        for row in rows:
+            if row[2] is not None and row[0] == names[0]:
+                entry = self.alive(run, slot, now, row=row, clock=clock, tokens=tokens)
+                if entry is not None:
+                    return with_snapshot(entry, names, tokens, now)
+        return self.snapshot(run, names, tokens)
+
+    def begin(self, run: Run, slot: Slot, outdate: bool) -> Snapshot:  # noqa: FBT001  # as the protocol has it
+        """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
+        names = names_of(slot)
+        tokens: dict[bytes, bytes] = {}
+        if outdate:
+            tokens[names[0]] = token = new_token()
+            run.changed(self.sql.outdate_loads(), (names[0], token, self.clock(), HOUR))
+        tokens |= self._tokens(run, [name for name in names if name not in tokens])[0]
+        return self.snapshot(run, names, tokens)
+
+    def write(self, run: Run, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float) -> bool:
+        """Store `entry`, unless what `snapshot` saw has changed since; return whether it is stored."""
+        if snapshot is None:
+            self._put(run, slot, entry, now)
+            stored = True
+        else:
+            stored = self._store(run, slot, entry, snapshot, now)
+        if chance() < _CHANCE:
+            with suppress(SQLAlchemyError):  # the next one will do it; this write is done
+                # Processes that write only a few times begin in different places.
+                hand = key_name(slot.key) if self._hand is None else self._hand
+                last, _ = self.sweep(run, hand, _SWEPT)
+                self._hand = b"" if last is None else last
+        return stored
+
+    def outdate(self, run: Run, names: Sequence[bytes]) -> None:
+        """Give keys or tags a new token, and take entries away; `names` are sorted."""
+        run.changed(self.sql.outdate(len(names)), (new_token(), *names))
+
+    def sweep(self, run: Run, after: bytes, number: int) -> tuple[bytes | None, int]:
+        """Take away what is over in the next `number` rows; return the last name (None: the end), and how much."""
+        now = self.clock()
+        rows = run.rows(self.sql.look(number), (now, now, after))
+        over = [name for name, row_over, _ in rows if row_over]
+        emptied = [name for name, row_over, data_over in rows if data_over and not row_over]
+        removed = run.changed(self.sql.remove(len(over)), (now, *over)) if over else 0
+        if emptied:
+            removed += run.changed(self.sql.empty(len(emptied)), (now, *emptied))
+        return (rows[-1][0] if len(rows) == number else None), removed
+
+    # -- parts ------------------------------------------------------------------------------------
+
+    def alive(
+        self,
+        run: Run,
+        slot: Slot,
+        now: float,
+        *,
+        row: Sequence[Any],
+        clock: int | None,
+        tokens: Mapping[bytes, bytes],
+    ) -> Entry | None:
+        """Return the entry in `row`, if it is not over and its tags have the tokens it was written with."""
+        record = opened(row[2], fingerprint=slot.serializer.fingerprint)
+        if record is None:
+            return None
+        left = row[3] if clock is None else record.written + record.life - clock
+        if left <= 0:
+            return None
+        if record.tags != section(slot.tags, tokens):
+            # An entry is judged by the tags it was written with, which the slot need not name.
+            carried = record.tokens()
+            unnamed = [name for name in carried if name not in tokens]
+            known = {**tokens, **self._tokens(run, unnamed)[0]}
+            if any(known.get(name) != token for name, token in carried.items()):
+                return None
+        return entry_of(record, slot, now, left)
+
+    def snapshot(self, run: Run, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Snapshot:
+        """Return a snapshot of `names`; those without a token get one."""
+        lost = [name for name in names if name not in tokens]
+        if lost:
+            tokens = {**tokens, **self.made(run, lost)}
+        return Snapshot([tokens[name] for name in names])
+
+    def made(self, run: Run, names: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Return tokens for names that had none."""
+        tokens = {name: new_token() for name in sorted(names)}
+        clock = self.clock()
+        values = [value for name, token in tokens.items() for value in (name, token, clock, _TAG_KEPT)]
+        if run.changed(self.sql.make(len(tokens)), tuple(values)) < len(tokens):
+            # Others were faster. What is gone again gets a token that no write will find.
+            found, _ = self._tokens(run, list(tokens))
+            return {name: found.get(name) or new_token() for name in tokens}
+        return tokens
+
+    def _tokens(self, run: Run, names: Sequence[bytes]) -> tuple[dict[bytes, bytes], int]:
+        """Return the tokens of those of `names` that have one, and for how long all of these are kept."""
+        if not names:
+            return {}, _TAG_KEPT
+        rows = run.rows(self.sql.tokens(len(names)), (self.clock(), *names))
+        return {row[0]: row[1] for row in rows}, min([_TAG_KEPT, *(row[2] for row in rows)])
+
+    def _put(self, run: Run, slot: Slot, entry: Entry, now: float) -> None:
+        tags = list(tag_names(slot.tags))
+        tokens, kept = self._tokens(run, tags)
+        lost = [tag for tag in tags if tag not in tokens]
+        if lost:
+            tokens |= self.made(run, lost)
+        data, life, keep = self.written(slot, entry, tokens, now)
+        if kept < keep - HOUR:
+            self.renew(run, tokens, keep - HOUR)
+        clock = self.clock()
+        run.changed(self.sql.put(), (key_name(slot.key), new_token(), data, clock, life, clock, keep))
+
+    def _store(self, run: Run, slot: Slot, entry: Entry, snapshot: Snapshot, now: float) -> bool:
+        name, *tags = names_of(slot)
+        token, *tokens = cast("tuple[bytes, ...]", snapshot)
+        own = dict(zip(tags, tokens, strict=True))
+        data, life, keep = self.written(slot, entry, own, now)
+        clock = self.clock()
+        sql = self.sql.store(len(own))
+        values: tuple[Any, ...] = (data, clock, life, clock, keep, name, token)
+        if own:
+            values += (clock, keep - HOUR, *(part for pair in own.items() for part in pair))
+        if run.changed(sql, values):
+            return True
+        # The tags may be as they were, and only not kept for long enough.
+        return bool(own) and self.renew(run, own, keep - HOUR) and bool(run.changed(sql, values))
+
+    def written(self, slot: Slot, entry: Entry, tokens: Mapping[bytes, bytes], now: float) -> Written:
+        """Return what `entry` is in a row, with `tokens` of its tags."""
+        life = max(0, int((entry.expires - now) * 1_000))
+        if not life:
+            return Written(None, None, HOUR)
+        serializer = slot.serializer
+        record = Record(
+            section(slot.tags, tokens),
+            self.clock() or 0,
+            life,
+            min(life, max(0, int((entry.fresh_until - now) * 1_000))),
+            int(entry.load_seconds * 1_000_000),
+            serializer.dumps(entry.value),
+        )
+        return Written(packed(record, fingerprint=serializer.fingerprint), life, life + HOUR)
+
+    def renew(self, run: Run, names: Iterable[bytes], life: int) -> bool:
+        """Keep the rows of tags for as long as an entry lives; return whether that was news."""
+        chosen = sorted(names)
+        clock = self.clock()
+        # Twice as long, so that not every write of a long-lived entry has to.
+        values = (clock, 2 * life + _TAG_KEPT, clock, life, *chosen)
+        return bool(run.changed(self.sql.renew(len(chosen)), values))
+
+
+def new_token() -> bytes:
+    """Return a token that was never there before."""
+    return os.urandom(TOKEN_BYTES)
+
+
+def with_snapshot(entry: Entry, names: Sequence[bytes], tokens: Mapping[bytes, bytes], now: float) -> Entry:
+    """Give a stale `entry` the snapshot that a reload may start from, if all tokens were seen."""
+    if entry.fresh_until <= now and all(name in tokens for name in names):
+        entry.snapshot = Snapshot([tokens[name] for name in names])
+    return entry
+
+
+def entry_of(record: Record, slot: Slot, now: float, left: int) -> Entry | None:
+    """Return the entry in `record`, with `left` milliseconds to live; None if its value cannot be read."""
+    try:
+        value = slot.serializer.loads(record.value)
+    except ValueError:
+        return None
+    left = min(left, record.life)  # a clock may have been set back
+    return Entry(
+        value,
+        expires=now + left / 1_000,
+        fresh_until=now + (left - record.life + record.fresh) / 1_000,
+        load_seconds=record.load / 1_000_000,
+    )

@@ -1,0 +1,106 @@
+"""What lies in the table: the names of rows, and the entry in a row's `data`.
+
+    k:<key>   the row of a key       t:<tag>   the row of a tag
+
+A name of more than `_LONGEST` bytes is replaced by its SHA-256, with "#" for the colon.
+
+An entry is a head, its tags with the tokens that they had when its load began, and the value:
+
+    head   magic 4 | fingerprint 8 | written 8 | life 8 | fresh 8 | load 8 | size of the tags 4
+    tags   (size of the name 2 | name | token 8)*
+
+Integers are unsigned and big-endian; times are milliseconds, `written` on the writer's wall clock, `load` in
+microseconds. There is no checksum: that what was written is what is read is the database's promise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scalekit.cache._entry import Slot
+
+TOKEN_BYTES = 8
+
+_LONGEST = 128
+_MAGIC = b"SKS\x01"
+_HEAD = struct.Struct(">4s8sQQQQI")
+_SIZE = struct.Struct(">H")
+
+
+def _name(kind: bytes, name: str) -> bytes:
+    # Bytes, for a text of PostgreSQL's cannot hold NUL. Surrogates pass, for a key may be any text.
+    raw = name.encode("utf-8", "surrogatepass")
+    if len(raw) > _LONGEST:
+        return kind + b"#" + hashlib.sha256(raw).digest()
+    return kind + b":" + raw
+
+
+def key_name(key: str) -> bytes:
+    """Return the name of the row of `key`."""
+    return _name(b"k", key)
+
+
+def tag_name(tag: str) -> bytes:
+    """Return the name of the row of `tag`."""
+    return _name(b"t", tag)
+
+
+@lru_cache(2_048)
+def tag_names(tags: tuple[str, ...]) -> dict[bytes, bytes]:
+    """Return the names of the rows of `tags`, in order and each once, and how an entry begins each of them."""
+    return {name: _SIZE.pack(len(name)) + name for name in map(tag_name, tags)}
+
+
+def names_of(slot: Slot) -> list[bytes]:
+    """Return the names of the rows that a snapshot of `slot` is made of, in its order."""
+    return [key_name(slot.key), *tag_names(slot.tags)]
+
+
+class Record(NamedTuple):
+    """An entry as it lies in the table; it is fresh for the first `fresh` milliseconds of its `life`."""
+
+    tags: bytes
+    written: int
+    life: int
+    fresh: int
+    load: int
+    value: bytes
+
+    def tokens(self) -> dict[bytes, bytes]:
+        """Return name to token of its tags."""
+        found, at = {}, 0
+        while at < len(self.tags):
+            start = at + _SIZE.size
+            end = start + _SIZE.unpack_from(self.tags, at)[0]
+            at = end + TOKEN_BYTES
+            found[self.tags[start:end]] = self.tags[end:at]
+        return found
+
+
+def section(tags: tuple[str, ...], tokens: Mapping[bytes, bytes]) -> bytes:
+    """Return the tags of an entry with their tokens; one that is lost leaves a gap that no entry has."""
+    return b"".join([part for name, begin in tag_names(tags).items() for part in (begin, tokens.get(name, b""))])
+
+
+def packed(record: Record, *, fingerprint: bytes) -> bytes:
+    """Return an entry as bytes."""
+    tags, written, life, fresh, load, value = record
+    head = _HEAD.pack(_MAGIC, fingerprint, written, life, fresh, load, len(tags))
+    return b"".join((head, tags, value))
+
+
+def opened(data: bytes, *, fingerprint: bytes) -> Record | None:
+    """Return the entry in `data`; None if it is of another format or type."""
+    if len(data) < _HEAD.size:
+        return None
+    magic, found, written, life, fresh, load, size = _HEAD.unpack_from(data)
+    if magic != _MAGIC or found != fingerprint:
+        return None
+    end = _HEAD.size + size
+    return Record(data[_HEAD.size : end], written, life, fresh, load, data[end:])

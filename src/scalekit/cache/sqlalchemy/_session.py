@@ -1,0 +1,98 @@
+"""What a session remembers until its transaction ends, and what it does then.
+
+Two listeners serve all sessions: one that removed itself could not do so while it is called. What is wanted
+lies in `Session.info`, which goes with the session.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session, scoped_session
+
+from scalekit.cache.sqlalchemy._delivery import deliver, deliver_from_greenlet
+from scalekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import SessionTransaction
+
+_KEY = "scalekit.cache.invalidate_on_commit"
+
+
+class Wishes:
+    """Per cache: the tags, and how much later to invalidate them once more (0: not)."""
+
+    def __init__(self) -> None:
+        self.caches: dict[int, tuple[Any, dict[str, float]]] = {}
+
+    def add(self, cache: Any, tags: dict[str, float]) -> None:
+        """Add `tags`; of two times to settle the longer one counts."""
+        _, known = self.caches.setdefault(id(cache), (cache, {}))
+        for tag, settle in tags.items():
+            known[tag] = max(settle, known.get(tag, 0.0))
+
+    def join(self, other: Wishes) -> None:
+        """Add what `other` has."""
+        for cache, tags in other.caches.values():
+            self.add(cache, tags)
+
+
+class Pending:
+    """The wishes of one session: by savepoint, those of the outermost transaction or the next under None."""
+
+    def __init__(self, *, is_async: bool) -> None:
+        self.is_async = is_async
+        self.wishes: dict[SessionTransaction | None, Wishes] = {}
+        self.committed: SessionTransaction | None = None
+
+
+def plain_session(session: Any) -> tuple[Session, bool]:
+    """Return the `Session` behind any kind of session, and whether it is for an event loop."""
+    # Who has an AsyncSession has loaded this, and asyncio with it; others need not.
+    ext = sys.modules.get("sqlalchemy.ext.asyncio")
+    if isinstance(session, scoped_session) or (ext and isinstance(session, ext.async_scoped_session)):
+        session = session()
+    if ext and isinstance(session, ext.AsyncSession):
+        return session.sync_session, True
+    if not isinstance(session, Session):
+        raise ConfigurationError("session", session, "as a Session, AsyncSession, or a scoped one of either")
+    # run_sync() hands out the Session inside an AsyncSession.
+    return session, bool(ext and ext.async_session(session) is not None)
+
+
+def wish(session: Session, cache: Any, tags: dict[str, float], *, is_async: bool) -> None:
+    """Remember `tags` of `cache` until the transaction of `session` ends."""
+    pending = session.info.setdefault(_KEY, Pending(is_async=is_async))
+    pending.wishes.setdefault(session.get_nested_transaction(), Wishes()).add(cache, tags)
+
+
+def _after_commit(session: Session) -> None:
+    pending: Pending | None = session.info.get(_KEY)
+    if pending is not None:
+        # Not here: the connections are not given back yet, and an error would leave the session in between.
+        pending.committed = session.get_nested_transaction() or session.get_transaction()
+
+
+def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
+    pending: Pending | None = session.info.get(_KEY)
+    if pending is None:
+        return
+    committed = pending.committed is transaction
+    if transaction.parent is None:
+        del session.info[_KEY]
+        if committed and None in pending.wishes:
+            deliver_all = deliver_from_greenlet if pending.is_async else deliver
+            deliver_all(pending.wishes[None].caches.values())
+        return
+    wishes = pending.wishes.pop(transaction, None)
+    if committed and wishes is not None:
+        parent = transaction.parent
+        while parent is not None and not parent.nested:
+            parent = parent.parent
+        pending.wishes.setdefault(parent, Wishes()).join(wishes)
+
+
+event.listen(Session, "after_commit", _after_commit)
+event.listen(Session, "after_transaction_end", _after_transaction_end)

@@ -1,0 +1,192 @@
+# ruff: noqa: S608  # no value becomes text here, only the name of the table, which is checked
+"""The SQL of the store, as text for one driver.
+
+One table holds everything, like the keys of a Redis server:
+
+    name     of a key or a tag, see `_record`
+    token    of a key: the token of its loads; of a tag: its token
+    data     of a key: the entry, see `_record`, or NULL
+    expires  when the entry ends
+    kept     when the row may be removed
+
+Times are milliseconds since 1970. A key's entry and the token of its loads share a row, so one
+statement checks the one and replaces the other: no lock is held between two statements, and none of
+these takes more than one row's lock, or it takes them in the order of their names.
+
+No statement depends on what another one found, beyond the tokens it names: each may be sent in a
+transaction of its own, and sent again when nobody knows whether it arrived.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import count
+from typing import TYPE_CHECKING
+
+from scalekit.cache.sqlalchemy._dialect import DATABASE_CLOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from scalekit.cache.sqlalchemy._dialect import Dialect
+
+_PARAMETER = re.compile(r"\?")
+
+# A statement has 32,766 parameters at most on SQLite, 32,767 through asyncpg; a write has up to six and its tags.
+NAMES = 2_048
+WRITES = 200
+
+
+def pieces(names: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield `names`, each once and in order, in lists that a statement can take."""
+    chosen = sorted(set(names))
+    for at in range(0, len(chosen), NAMES):
+        yield chosen[at : at + NAMES]
+
+
+def rendered(sql: str, mark: str) -> str:
+    """Return `sql`, whose parameters are `?`, with the driver's `mark`."""
+    if mark == "$":
+        numbers = count(1)
+        return _PARAMETER.sub(lambda _: f"${next(numbers)}", sql)
+    return sql if mark == "?" else sql.replace("?", mark)
+
+
+def _list(item: str, number: int, separator: str = ", ") -> str:
+    return separator.join([item] * number)
+
+
+class Statements:
+    """Each method returns a statement; its docstring names the parameters, in order."""
+
+    def __init__(self, table: str, dialect: Dialect, mark: str) -> None:
+        self._table = table
+        self._dialect = dialect
+        self._mark = mark
+        # A hit must not pay for text. There are few shapes: one for each number of tags.
+        self._reading = lru_cache(64)(self._read)
+        self.store = lru_cache(64)(self._store)
+
+    def _made(self, sql: str) -> str:
+        dialect = self._dialect
+        return rendered(sql.format(table=self._table, now=dialect.now, blob=dialect.blob), self._mark)
+
+    def read(self, names: Sequence[bytes], clock: int | None) -> tuple[str, tuple[bytes, ...]]:
+        """Return the statement of a hit, and its parameters.
+
+        Rows are name, token and data; and what is left of it, if only the database knows the time.
+        """
+        return self._reading(len(names), clock is None), tuple(names)
+
+    def _read(self, names: int, timed: bool) -> str:  # noqa: FBT001  # for the cache above
+        left = f", expires - {DATABASE_CLOCK}" if timed else ""
+        return self._made(f"SELECT name, token, data{left} FROM {{table}} WHERE name IN ({_list('?', names)})")
+
+    def tokens(self, names: int) -> str:
+        """Return rows of name, token and for how long the row is kept; parameters: now, names."""
+        return self._made(
+            f"SELECT name, token, kept - {{now}} FROM {{table}} WHERE name IN ({_list('?', names)})"
+        )
+
+    def make(self, rows: int) -> str:
+        """Make rows where there are none; parameters of each: name, token, now, for how long to keep it."""
+        return self._made(
+            f"INSERT INTO {{table}} (name, token, kept) VALUES {_list('(?, ?, {now} + ?)', rows)}"
+            " ON CONFLICT (name) DO NOTHING"
+        )
+
+    def outdate_loads(self) -> str:
+        """Give a key a new token and leave its entry; parameters: name, token, now, how long to keep."""
+        return self._made(
+            "INSERT INTO {table} (name, token, kept) VALUES (?, ?, {now} + ?)"
+            " ON CONFLICT (name) DO UPDATE SET token = excluded.token, kept ="
+            " CASE WHEN {table}.kept > excluded.kept THEN {table}.kept ELSE excluded.kept END"
+        )
+
+    def _store(self, tags: int) -> str:
+        """Replace the entry of a key if all tokens are as they were, and its tags are kept until it ends.
+
+        Parameters: data, now, life, now, how long to keep the row, name, token; if there are tags: now, how
+        long they must be kept, and the name and token of each.
+        """
+        return self._made(
+            "UPDATE {table} SET data = ?, expires = {now} + ?, kept = {now} + ? WHERE name = ? AND token = ?"
+            + self._unchanged(tags)
+        )
+
+    def store_many(self, rows: int, tags: int) -> str:
+        """Do the same for several keys; `tags` are those of all.
+
+        Parameters: now, now, of each row its name, token, data, life and how long to keep it; the names once
+        more; and about tags as for one.
+        """
+        row = "(CAST(? AS {blob}), CAST(? AS {blob}), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT))"
+        return self._made(
+            "UPDATE {table} SET data = given.column3, expires = {now} + given.column4, kept = {now} +"
+            f" given.column5 FROM (VALUES {_list(row, rows)}) AS given"
+            " WHERE {table}.name = given.column1 AND {table}.token = given.column2"
+            f" AND {{table}}.name IN ({self._locked(rows)}){self._unchanged(tags)}"
+        )
+
+    def _unchanged(self, tags: int) -> str:
+        # Not looked at under a lock: an entry whose tag is invalidated right now carries a dead token, and is
+        # never read. The count keeps it from taking the place of a newer one.
+        if not tags:
+            return ""
+        pairs = _list("(tags.name = ? AND tags.token = ?)", tags, " OR ")
+        return (
+            f" AND (SELECT count(*) FROM {{table}} AS tags WHERE tags.kept >= {{now}} + ? AND ({pairs})) = {tags}"
+        )
+
+    def put(self) -> str:
+        """Store an entry in any case, with a new token; parameters: name, token, data, now, life, now, keep."""
+        return self._made(
+            "INSERT INTO {table} (name, token, data, expires, kept) VALUES (?, ?, ?, {now} + ?, {now} + ?)"
+            " ON CONFLICT (name) DO UPDATE SET token = excluded.token, data = excluded.data,"
+            " expires = excluded.expires, kept = excluded.kept"
+        )
+
+    def renew(self, names: int) -> str:
+        """Keep rows for longer that are not kept so long; parameters: now, how long, now, how long, names."""
+        return self._made(
+            "UPDATE {table} SET kept = {now} + ? WHERE kept < {now} + ?"
+            f" AND name IN ({self._locked(names)})"
+        )
+
+    def outdate(self, names: int) -> str:
+        """Give keys and tags a new token and take entries away; parameters: token, names."""
+        return self._made(
+            f"UPDATE {{table}} SET token = ?, data = NULL, expires = NULL WHERE name IN ({self._locked(names)})"
+        )
+
+    def _locked(self, names: int) -> str:
+        chosen = _list("?", names)
+        # Of one row there is no order.
+        if names == 1 or not self._dialect.in_order:
+            return chosen
+        return f"SELECT name FROM {{table}} WHERE name IN ({chosen}){self._dialect.in_order}"
+
+    def look(self, rows: int) -> str:
+        """Return the next rows as name, whether the row and whether its data is over; parameters: now, now, after."""
+        return self._made(
+            "SELECT name, kept <= {now}, expires <= {now} FROM {table}"
+            f" WHERE name > ? ORDER BY name LIMIT {rows}"
+        )
+
+    def remove(self, names: int) -> str:
+        """Remove rows that are over; parameters: now, names."""
+        return self._made(f"DELETE FROM {{table}} WHERE kept <= {{now}} AND name IN ({self._free(names)})")
+
+    def empty(self, names: int) -> str:
+        """Take away data that is over; parameters: now, names."""
+        return self._made(
+            "UPDATE {table} SET data = NULL, expires = NULL"
+            f" WHERE expires <= {{now}} AND name IN ({self._free(names)})"
+        )
+
+    def _free(self, names: int) -> str:
+        chosen = _list("?", names)
+        if not self._dialect.free_ones:
+            return chosen
+        return f"SELECT name FROM {{table}} WHERE name IN ({chosen}){self._dialect.free_ones}"

@@ -1,0 +1,143 @@
+"""The store for threads; `_async.py` has its twin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scalekit._extras import require
+from scalekit.cache.sqlalchemy._deadline import Deadline, Unlimited
+from scalekit.cache.sqlalchemy._record import key_name, tag_name
+from scalekit.cache.sqlalchemy._statements import pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Engine, MetaData
+
+    from scalekit._time import Clock, Duration
+    from scalekit.cache._entry import Entry, Slot, Snapshot
+    from scalekit.cache.sqlalchemy._database import Database
+
+_SWEPT = 1_000
+
+
+class SQLAlchemyCacheStore:
+    """Keeps values in a table of SQLite or PostgreSQL (psycopg), shared by all processes that use it.
+
+    `engine` is from `create_engine()`. The table, by the name of `table`, is made when it is first missed; or
+    by `create_all()`, or by migrations from `metadata`. On PostgreSQL it is UNLOGGED: empty after a crash, and
+    on a standby that takes over, which costs loads and keeps what a crash undoes from coming back.
+
+    * Time is the database server's; for SQLite, where there is none, `time.time`. `wall_clock`, if given,
+      replaces either.
+    * `timeout`, on PostgreSQL, bounds each call once it has a connection (default 1 second): a server that
+      does not answer then is hung up on. Until it has one the engine's own limits count: `pool_timeout` and
+      the driver's `connect_timeout`; on SQLite, the driver's `timeout` for a locked file.
+    * After `breaker_failures` calls in a row without an answer (default 3) none is made for `breaker_reset`
+      (default 1 second); then one tries.
+
+    A hit is one statement, and so is a write; on SQLite in a transaction of its own, on PostgreSQL in
+    autocommit. `delete` and `invalidate` are one statement for up to 2,048 names. A load may take an hour; one
+    that takes longer may not be stored. One write in 32 also removes what is over among 64 rows.
+
+    Errors: `BackendError` and its subclasses, with the driver's own error as cause; `SerialisationError` for a
+    value that would not come back as it is; `ConfigurationError` for another engine, for a name that is none,
+    and for SQLite in memory where threads would find different databases.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        table: str = "scalekit_cache",
+        wall_clock: Clock | None = None,
+        timeout: Duration = 1.0,
+        breaker_failures: int = 3,
+        breaker_reset: Duration = 1.0,
+    ) -> None:
+        require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
+        from scalekit.cache.sqlalchemy._batches import BatchOperations  # noqa: PLC0415  # only with SQLAlchemy
+        from scalekit.cache.sqlalchemy._database import Database  # noqa: PLC0415  # as above
+        from scalekit.cache.sqlalchemy._engine import sync_engine  # noqa: PLC0415  # as above
+
+        self._database = Database(
+            sync_engine(engine),
+            table=table,
+            wall_clock=wall_clock,
+            timeout=timeout,
+            breaker_failures=breaker_failures,
+            breaker_reset=breaker_reset,
+        )
+        self._operations = BatchOperations(self._database.statements, self._database.clock)
+        self._run = runner(self._database)
+
+    @property
+    def metadata(self) -> MetaData:
+        """The `MetaData` of the table, for migrations: one more of Alembic's `target_metadata`."""
+        metadata: MetaData = self._database.table.metadata
+        return metadata
+
+    def create_all(self) -> None:
+        """Make the table if it is not there; several processes may do it at the same time."""
+        self._run(self._database.create_all)
+
+    def purge(self) -> int:
+        """Take away what is over, entries and tokens, a thousand rows at a time; return how many were.
+
+        An entry whose tag was invalidated is over with its lifetime, like any other.
+        """
+        removed = 0
+        hand: bytes | None = b""
+        while hand is not None:
+            hand, number = self._run(self._database.call, "purge", self._operations.sweep, hand, _SWEPT)
+            removed += number
+        return removed
+
+    def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
+        """Return the living entry of `slot`, or the snapshot with which a load may start."""
+        found: Entry | Snapshot = self._run(self._database.call, "read", self._operations.read, slot, now)
+        return found
+
+    def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
+        """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
+        begun: Snapshot = self._run(self._database.call, "begin", self._operations.begin, slot, outdate)
+        return begun
+
+    def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
+        """Store `entry`, unless what `snapshot` saw has changed since; return whether it is stored."""
+        operation = self._operations.write
+        stored: bool = self._run(self._database.call, "write", operation, slot, entry, snapshot, now)
+        return stored
+
+    def delete(self, keys: Sequence[str], /) -> None:
+        """Remove the entries of `keys`, and outdate the loads that are running for them."""
+        for names in pieces(map(key_name, keys)):
+            self._run(self._database.call, "delete", self._operations.outdate, names)
+
+    def invalidate(self, tags: Sequence[str], /) -> None:
+        """Make every entry that carries one of `tags` unreadable, and outdate the loads that would."""
+        for names in pieces(map(tag_name, tags)):
+            self._run(self._database.call, "invalidate", self._operations.outdate, names)
+
+    def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
+        """Return for each of `slots` what `read` would, in their order."""
+        found: list[Entry | Snapshot] = []
+        if slots:
+            found = self._run(self._database.call, "read_many", self._operations.read_many, slots, now)
+        return found
+
+    def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
+        """Do for each of `writes` what `write` would; each is atomic by itself, not all together."""
+        stored: list[bool] = []
+        if writes:
+            stored = self._run(self._database.call, "write_many", self._operations.write_many, writes, now)
+        return stored
+
+
+def runner(database: Database) -> Callable[..., Any]:
+    """Return what calls a function with a deadline and further arguments."""
+    if not database.dialect.remote:
+        unlimited = Unlimited()
+        return lambda function, *args: function(unlimited, *args)
+    timeout = database.timeout
+    return lambda function, *args: function(Deadline(timeout), *args)
