@@ -67,12 +67,12 @@ def test_a_graph_with_a_cycle_comes_back():
     assert back[1] is back
 
 
-@pytest.mark.parametrize("value", [lambda: 1, threading.Lock(), Broken(), Chameleon(), iter([Point]).__class__])
+@pytest.mark.parametrize("value", [lambda: 1, threading.Lock(), Broken(), Chameleon(), iter([1]).__class__])
 def test_what_does_not_come_back_is_refused_and_the_remedy_named(value):
-    if isinstance(value, type):
-        pytest.fail("not a value of this test") if SERIALIZER.loads(SERIALIZER.dumps(value)) is not value else None
-        return
-    with pytest.raises(SerialisationError, match=f"cannot pickle a {type(value).__qualname__} so that it comes back: .*__reduce__"):
+    name = type(value).__qualname__
+    with pytest.raises(
+        SerialisationError, match=f"cannot pickle a {name} so that it comes back: .*__reduce__"
+    ):
         SERIALIZER.dumps(value)
 
 
@@ -150,7 +150,13 @@ def test_a_key_is_changed_without_losing_entries():
     changed = PickleSerializer(key=OTHER, old_keys=[b"something else that is long", KEY])
     assert old.fingerprint == new.fingerprint == changed.fingerprint
     assert len(old.fingerprint) == 8
-    for reader, writer in [(changed, old), (changed, prepared), (prepared, changed), (changed, changed), (new, changed)]:
+    for reader, writer in [
+        (changed, old),
+        (changed, prepared),
+        (prepared, changed),
+        (changed, changed),
+        (new, changed),
+    ]:
         assert reader.loads(writer.dumps([1])) == [1]
     for reader, writer in [(old, new), (new, old), (old, changed)]:
         with pytest.raises(ValueError):
