@@ -35,7 +35,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from scalekit.cache import MsgspecSerializer
+from scalekit.cache import MsgspecSerializer, _shape
 from scalekit.cache._models import by_name, dump, is_model, load
 from scalekit.cache._same import same
 from scalekit.errors import SerialisationError
@@ -338,6 +338,12 @@ def test_a_changed_model_has_another_fingerprint(old, new):
     assert old in MODEL
     assert fingerprint(MODEL) == fingerprint(MODEL)
     assert fingerprint(MODEL.replace(old, new)) != fingerprint(MODEL)
+
+
+def test_how_a_model_names_its_fields_is_in_the_fingerprint(monkeypatch):
+    by_names = fingerprint(MODEL)
+    monkeypatch.setattr(_shape, "by_name", lambda kind: False)
+    assert fingerprint(MODEL) != by_names
 
 
 def test_pydantic_and_attrs_are_not_imported():
