@@ -46,6 +46,11 @@ class Struct(msgspec.Struct):
     point: Point | None = None
 
 
+@dataclass
+class Box:
+    content: object
+
+
 class Row(NamedTuple):
     id: int
     price: Decimal
@@ -203,6 +208,9 @@ def test_plain_values_are_taken(value):
         (type(None), None),
         (Point | None, None),
         (object, {"a": 1}),
+        (Box, Box({"a": [1]})),
+        (float | Level, 1.5),
+        (float | Level, Level.LOW),
         (T, [1]),
         ("no type", [1]),
     ],
@@ -298,6 +306,9 @@ def test_what_was_not_written_by_it_is_a_value_error():
             MsgspecSerializer(int).loads(data)
     with pytest.raises(ValueError):
         MsgspecSerializer(Any).loads(b"\x91" * 100_000 + b"\xc0")
+    with pytest.raises(ValueError, match="1") as caught:
+        MsgspecSerializer(Failing).loads(b"\x81\xa1x\x01")
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 @pytest.mark.parametrize(

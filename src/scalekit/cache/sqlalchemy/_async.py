@@ -80,7 +80,9 @@ class AsyncSQLAlchemyCacheStore:
 
     async def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
         """Return the living entry of `slot`, or a snapshot; see `CacheStore.read`."""
-        found: Entry | Snapshot = await self._run(self._database.call, "read", self._operations.read, slot, now)
+        found: Entry | Snapshot = await self._run(
+            self._database.call, "read", self._operations.read, slot, now
+        )
         return found
 
     async def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
@@ -115,7 +117,9 @@ class AsyncSQLAlchemyCacheStore:
         """Do for each of `writes` what `write` would; see `BatchCacheStore.write_many`."""
         stored: list[bool] = []
         if writes:
-            stored = await self._run(self._database.call, "write_many", self._operations.write_many, writes, now)
+            stored = await self._run(
+                self._database.call, "write_many", self._operations.write_many, writes, now
+            )
         return stored
 
 

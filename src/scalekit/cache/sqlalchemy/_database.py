@@ -58,7 +58,11 @@ class Database:
         breaker_failures: int,
         breaker_reset: Duration,
     ) -> None:
-        if isinstance(breaker_failures, bool) or not isinstance(breaker_failures, int) or breaker_failures < 1:
+        if (
+            isinstance(breaker_failures, bool)
+            or not isinstance(breaker_failures, int)
+            or breaker_failures < 1
+        ):
             raise ConfigurationError("breaker_failures", breaker_failures, "as an integer >= 1")
         self._breaker = Breaker(failures=breaker_failures, reset=seconds(breaker_reset, "breaker_reset"))
         self.timeout = seconds(timeout, "timeout")

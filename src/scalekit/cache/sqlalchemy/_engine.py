@@ -70,7 +70,9 @@ def turn_of(engine: Engine) -> AbstractContextManager[object]:
     if isinstance(pool, SingletonThreadPool):
         return _OneThread(engine)
     raise ConfigurationError(
-        "engine", engine, "with poolclass=StaticPool: else each connection has a database of its own in memory"
+        "engine",
+        engine,
+        "with poolclass=StaticPool: else each connection has a database of its own in memory",
     )
 
 

@@ -85,7 +85,9 @@ class Record(NamedTuple):
 
 def section(tags: tuple[str, ...], tokens: Mapping[bytes, bytes]) -> bytes:
     """Return the tags of an entry with their tokens; one that is lost leaves a gap that no entry has."""
-    return b"".join([part for name, begin in tag_names(tags).items() for part in (begin, tokens.get(name, b""))])
+    return b"".join(
+        [part for name, begin in tag_names(tags).items() for part in (begin, tokens.get(name, b""))]
+    )
 
 
 def packed(record: Record, *, fingerprint: bytes) -> bytes:

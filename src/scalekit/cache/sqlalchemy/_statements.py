@@ -81,7 +81,9 @@ class Statements:
 
     def _read(self, names: int, timed: bool) -> str:  # noqa: FBT001  # for the cache above
         left = f", expires - {DATABASE_CLOCK}" if timed else ""
-        return self._made(f"SELECT name, token, data{left} FROM {{table}} WHERE name IN ({_list('?', names)})")
+        return self._made(
+            f"SELECT name, token, data{left} FROM {{table}} WHERE name IN ({_list('?', names)})"
+        )
 
     def tokens(self, names: int) -> str:
         """Return rows of name, token and for how long the row is kept; parameters: now, names."""
@@ -121,7 +123,9 @@ class Statements:
         Parameters: now, now, of each row its name, token, data, life and how long to keep it; the names once
         more; and about tags as for one.
         """
-        row = "(CAST(? AS {blob}), CAST(? AS {blob}), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT))"
+        row = (
+            "(CAST(? AS {blob}), CAST(? AS {blob}), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT))"
+        )
         return self._made(
             "UPDATE {table} SET data = given.column3, expires = {now} + given.column4, kept = {now} +"
             f" given.column5 FROM (VALUES {_list(row, rows)}) AS given"
@@ -135,9 +139,7 @@ class Statements:
         if not tags:
             return ""
         pairs = _list("(tags.name = ? AND tags.token = ?)", tags, " OR ")
-        return (
-            f" AND (SELECT count(*) FROM {{table}} AS tags WHERE tags.kept >= {{now}} + ? AND ({pairs})) = {tags}"
-        )
+        return f" AND (SELECT count(*) FROM {{table}} AS tags WHERE tags.kept >= {{now}} + ? AND ({pairs})) = {tags}"
 
     def put(self) -> str:
         """Store an entry in any case, with a new token; parameters: name, token, data, now, life, now, keep."""
