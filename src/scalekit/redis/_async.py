@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
+    from scalekit.redis._async_listener import AsyncListener
 
 
 class AsyncRedisLink:
@@ -66,6 +67,7 @@ class AsyncRedisLink:
         async_transport(client, cluster=self._cluster, timeout=self._guard.timeout)
         self._loops: dict[asyncio.AbstractEventLoop, tuple[Batches, AsyncGenerator[None, None]]] = {}
         self._latest: tuple[asyncio.AbstractEventLoop | None, Batches | None] = (None, None)
+        self._listeners: dict[asyncio.AbstractEventLoop, AsyncListener] = {}
 
     @classmethod
     def from_url(
@@ -107,6 +109,20 @@ class AsyncRedisLink:
         """The circuit breaker's state: "closed", "open" or "half-open"."""
         return self._guard.state
 
+    @property
+    def listener(self) -> AsyncListener:
+        """What hears, on this event loop, what the server announces; for stores."""
+        listener = self._listeners.get(asyncio.get_running_loop())
+        return self._new_listener() if listener is None else listener
+
+    def _new_listener(self) -> AsyncListener:
+        from scalekit.redis._async_listener import AsyncListener  # noqa: PLC0415  # as in the sync link
+
+        self._here()  # closes it with the loop
+        listener = AsyncListener(self._client, cluster=self._cluster, timeout=self._guard.timeout)
+        self._listeners[asyncio.get_running_loop()] = listener
+        return listener
+
     async def execute(self, *command: Any) -> Any:
         """Send one command and return its reply, as redis-py's `execute_command` returns it.
 
@@ -145,6 +161,7 @@ class AsyncRedisLink:
         if known is None:
             for other in [other for other in list(self._loops) if other.is_closed()]:
                 self._loops.pop(other, None)
+                self._listeners.pop(other, None)
             batches = Batches(
                 async_transport(self._client, cluster=self._cluster, timeout=self._guard.timeout),
                 timeout=self._guard.timeout,
@@ -167,6 +184,9 @@ class AsyncRedisLink:
         finally:
             self._loops.pop(loop, None)
             self._latest = (None, None)
+            listener = self._listeners.pop(loop, None)
+            if listener is not None:
+                await listener.aclose()
             await batches.close()
 
     async def aclose(self) -> None:

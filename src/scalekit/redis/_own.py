@@ -215,6 +215,27 @@ def async_cluster(client: Any, *, timeout: float) -> Any:
     )
 
 
+def to_node(
+    client: Any, *, timeout: float, asynchronous: bool, bound: Bound
+) -> Callable[[str, int], Any]:
+    """Return what makes connections to single nodes of a cluster, by host and port, not yet connected."""
+    redis = require("redis.asyncio" if asynchronous else "redis", extra="redis", needed_by="RedisLink")
+    given = _settings(client, cluster=True, asynchronous=asynchronous)
+    retry = _no_retry(asynchronous=asynchronous)
+    settings = _unhurried(given, retry=retry, socket_timeout=None, socket_connect_timeout=None)
+    for name in ("db", "host", "port", "path", "max_connections", "response_callbacks"):
+        settings.pop(name, None)
+    tls = settings.pop("ssl", False)
+    base = given.get("connection_class") or (redis.SSLConnection if tls else redis.Connection)
+    # The client's own would have the connection read from replicas.
+    settings.pop("redis_connect_func", None)
+    theirs = None if asynchronous else client.user_on_connect_func
+    if theirs is not None:
+        settings["redis_connect_func"] = lambda made: (made.on_connect(), theirs(made))
+    connection_class = bound(base, timeout)
+    return lambda host, port: connection_class(host=host, port=port, **settings)
+
+
 _SET_HERE = frozenset({"socket_timeout", "socket_connect_timeout", "retry", "ssl"})
 
 
