@@ -12,6 +12,7 @@ __all__ = [
     "AsyncCacheStore",
     "AsyncCachedFunction",
     "AsyncLeasingCacheStore",
+    "AsyncTieredCacheStore",
     "BatchCacheStore",
     "Cache",
     "CacheEvent",
@@ -29,6 +30,7 @@ __all__ = [
     "Serializer",
     "Slot",
     "Snapshot",
+    "TieredCacheStore",
 ]
 
 TYPE_CHECKING = False
@@ -85,6 +87,8 @@ if TYPE_CHECKING:
     from scalekit.cache.protocols import (
         Serializer as Serializer,
     )
+    from scalekit.cache.tiered import AsyncTieredCacheStore as AsyncTieredCacheStore
+    from scalekit.cache.tiered import TieredCacheStore as TieredCacheStore
 else:
     __getattr__, __dir__ = exports(
         __name__,
@@ -109,5 +113,6 @@ else:
                 "NonblockingCacheStore",
                 "Serializer",
             ],
+            "tiered": ["AsyncTieredCacheStore", "TieredCacheStore"],
         },
     )

@@ -1,6 +1,7 @@
 """How entries lie on a server of bytes: names, tokens, and the frame around a value.
 
     sk:e:<key>  an entry         sk:t:<tag>  the token of a tag         sk:l:<key>  the token of a key's loads
+    sk:o:<key>  who loads it
 
 A name longer than `_LONGEST` bytes is replaced by its SHA-256, with "#" for the second colon.
 
@@ -57,6 +58,16 @@ def load_name(key: str) -> bytes:
 def tag_name(tag: str) -> bytes:
     """Return where the token of `tag` lies."""
     return _name("t", tag)
+
+
+def lease_name(key: str) -> bytes:
+    """Return where it says who has the lease of `key`."""
+    return _name("o", key)
+
+
+def tracked_prefixes() -> frozenset[bytes]:
+    """Return what the names of all entries and of all tags' tokens begin with, and nothing else's do."""
+    return frozenset(f"{PREFIX}{kind}".encode() for kind in "et")
 
 
 def token_names(slot: Slot) -> list[bytes]:

@@ -112,8 +112,8 @@ class NonblockingCacheStore(CacheStore, Protocol):
 
 
 @runtime_checkable
-class IndexedCacheStore(NonblockingCacheStore, Protocol):
-    """Optional: a store whose entries compiled wrappers may find without calling it.
+class IndexedCacheStore(Protocol):
+    """Optional: a store, sync or async, whose entries compiled wrappers may find without calling it.
 
     A wrapper keeps a dict from call arguments to entries. Such a store files its entries there,
     removes them before they leave it, and replaces `epoch` whenever an invalidation may have

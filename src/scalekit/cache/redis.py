@@ -12,11 +12,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from scalekit.cache._entry import Entry, Snapshot
+from scalekit.cache._entry import Entry, NamedEntry, Snapshot
 from scalekit.cache._frame import (
     TOKEN_BYTES,
     Frame,
     entry_name,
+    lease_name,
     load_name,
     opened,
     sealed,
@@ -26,6 +27,7 @@ from scalekit.cache._frame import (
 from scalekit.errors import BackendError, ConfigurationError
 from scalekit.redis._failure import is_unknown_script
 from scalekit.redis._given import async_given_link, given_link
+from scalekit.redis._leases import Leases, async_leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,6 +87,7 @@ class RedisCacheStore:
     def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
         store = "RedisCacheStore"
         self._link: RedisLink = _one_server(given_link(link, store=store), store=store)
+        self._leases = Leases(self._link)
         self._clock = _milliseconds(wall_clock)
 
     @property
@@ -102,7 +105,8 @@ class RedisCacheStore:
             unnamed = [name for name, _ in frame.tags if name not in tokens]
             if unnamed:
                 tokens.update(zip(unnamed, self._link.execute("MGET", *unnamed), strict=True))
-            entry = _entry(frame, slot, now, self._clock()) if frame.alive(tokens) else None
+            kind = Entry if unnamed else NamedEntry
+            entry = _entry(frame, slot, now, self._clock(), kind) if frame.alive(tokens) else None
             if entry is not None:
                 if entry.fresh_until <= now and None not in found:
                     entry.snapshot = Snapshot(found)
@@ -141,6 +145,18 @@ class RedisCacheStore:
         if tags:
             self._link.execute("UNLINK", *map(tag_name, tags))
 
+    def acquire(self, key: str, owner: bytes, seconds: float, /) -> bool:
+        """Take the lease of `key` for `seconds`, or renew it; False if another owner has it."""
+        return self._leases.acquire(lease_name(key), owner, seconds)
+
+    def release(self, key: str, owner: bytes, /) -> None:
+        """Give the lease back, if `owner` still has it, and wake those who wait for it."""
+        self._leases.release(lease_name(key), owner)
+
+    def wait(self, key: str, seconds: float, /) -> None:
+        """Return when the lease of `key` is given back, after `seconds` at the latest; possibly earlier."""
+        self._leases.wait(lease_name(key), seconds)
+
 
 class AsyncRedisCacheStore:
     """`RedisCacheStore` for asyncio: it takes an `AsyncRedisLink` or a `redis.asyncio` client."""
@@ -148,6 +164,7 @@ class AsyncRedisCacheStore:
     def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
         store = "AsyncRedisCacheStore"
         self._link: AsyncRedisLink = _one_server(async_given_link(link, store=store), store=store)
+        self._leases = async_leases(self._link)
         self._clock = _milliseconds(wall_clock)
 
     @property
@@ -165,7 +182,8 @@ class AsyncRedisCacheStore:
             unnamed = [name for name, _ in frame.tags if name not in tokens]
             if unnamed:
                 tokens.update(zip(unnamed, await self._link.execute("MGET", *unnamed), strict=True))
-            entry = _entry(frame, slot, now, self._clock()) if frame.alive(tokens) else None
+            kind = Entry if unnamed else NamedEntry
+            entry = _entry(frame, slot, now, self._clock(), kind) if frame.alive(tokens) else None
             if entry is not None:
                 if entry.fresh_until <= now and None not in found:
                     entry.snapshot = Snapshot(found)
@@ -204,6 +222,18 @@ class AsyncRedisCacheStore:
         if tags:
             await self._link.execute("UNLINK", *map(tag_name, tags))
 
+    async def acquire(self, key: str, owner: bytes, seconds: float, /) -> bool:
+        """Take or renew the lease of `key`; see `RedisCacheStore.acquire`."""
+        return await self._leases.acquire(lease_name(key), owner, seconds)
+
+    async def release(self, key: str, owner: bytes, /) -> None:
+        """Give the lease back; see `RedisCacheStore.release`."""
+        await self._leases.release(lease_name(key), owner)
+
+    async def wait(self, key: str, seconds: float, /) -> None:
+        """Return when the lease of `key` is given back; see `RedisCacheStore.wait`."""
+        await self._leases.wait(lease_name(key), seconds)
+
 
 def _one_server(link: Linked, *, store: str) -> Linked:
     if link.cluster:
@@ -236,13 +266,13 @@ def _snapshot(tokens: Sequence[bytes | None]) -> Snapshot:
     return Snapshot([_token() if token is None else token for token in tokens])
 
 
-def _entry(frame: Frame, slot: Slot, now: float, wall: int) -> Entry | None:
+def _entry(frame: Frame, slot: Slot, now: float, wall: int, kind: type[Entry]) -> Entry | None:
     try:
         value = slot.serializer.loads(frame.value)
     except ValueError:
         return None
     age = frame.age(wall)
-    return Entry(
+    return kind(
         value,
         expires=now + (frame.life - age) / 1_000,
         fresh_until=now + (frame.fresh - age) / 1_000,

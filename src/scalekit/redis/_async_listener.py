@@ -1,6 +1,7 @@
 """What hears the server's announcements for an asyncio link: one task, one connection to each master.
 
-Each event loop has its own. The task starts with the first watcher or bell, and ends when nobody has listened for a while, or with its loop.
+Each event loop has its own. The task starts with the first watcher or bell, and ends when nobody has listened
+for a while, or with its loop.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit.redis._audience import Audience, Bell
@@ -38,16 +40,11 @@ class AsyncListener:
         self._needed_until = 0.0
 
     def watch(self, watcher: Watcher) -> None:
-        """Tell `watcher` of changes from when it hears that a session has begun. Costs little where it does."""
+        """Tell `watcher` of changes, from when it hears that a session has begun. Cheap where it is told."""
         if self._audience.join(watcher):
             self._stirred.set()
         if self._task is None:
             self._start()
-
-    def leave(self, watcher: Watcher) -> None:
-        """Tell `watcher` nothing any more."""
-        self._audience.leave(watcher)
-        self._stirred.set()
 
     @asynccontextmanager
     async def bell(self, channel: bytes) -> AsyncGenerator[Bell[asyncio.Event]]:
@@ -133,7 +130,7 @@ class AsyncListener:
             except Exception as error:  # noqa: BLE001  # another node may know
                 failure = error
             else:
-                return [lambda address=address: self._masters.at(*address) for address in found]
+                return [partial(self._masters.at, *address) for address in found]
             finally:
                 await ear.disconnect(nowait=True)
         raise failure
@@ -154,7 +151,7 @@ class AsyncListener:
                     await self._stirred.wait()
                 finally:
                     timer.cancel()
-                # A late loop has had no chance yet to read what lies in the sockets: that is not the server's.
+                # A late loop has had no chance yet to read what lies in the sockets: not the server's fault.
                 for _ in range(2):
                     await asyncio.sleep(0)
                 for reader in readers:

@@ -46,7 +46,7 @@ class Watcher(Protocol):
         ...
 
     def forked(self) -> None:
-        """This is a fork's child: all sessions are its parent's. Locks may be held by threads that are not."""
+        """This is a fork's child: all sessions are its parent's. Threads that are not may hold locks."""
         ...
 
 
@@ -115,11 +115,6 @@ class Audience(Generic[E]):
             self._watchers.add(watcher)
         return True
 
-    def leave(self, watcher: Watcher) -> None:
-        """Remove `watcher`."""
-        with self._lock:
-            self._watchers.discard(watcher)
-
     def hang(self, channel: bytes, bell: Bell[E]) -> None:
         """Let `bell` ring when something is published on `channel`."""
         with self._lock:
@@ -159,7 +154,7 @@ class Audience(Generic[E]):
             watcher.changed(names)
 
     def lost(self, session: object) -> None:
-        """Tell everybody that the session is over. Bells ring: what they wait for may have happened unheard."""
+        """Tell everybody that the session is over. Bells ring: what they wait for may have happened."""
         for watcher in self.watchers():
             watcher.lost(session)
         for channel in self.channels():

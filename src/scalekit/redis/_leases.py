@@ -19,6 +19,8 @@ from scalekit.redis._failure import is_unknown_script
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from scalekit.redis._async import AsyncRedisLink
+    from scalekit.redis._async_leases import AsyncLeases
     from scalekit.redis._sync import RedisLink
 
 # KEYS: the lease. ARGV: the owner, milliseconds.
@@ -91,6 +93,13 @@ class Leases:
         try:
             return self._link.execute(*known)
         except BackendError as error:
-            if not is_unknownscript(error):
+            if not is_unknown_script(error):
                 raise
             return self._link.execute(*teaching)
+
+
+def async_leases(link: AsyncRedisLink) -> AsyncLeases:
+    """Return the leases of an asyncio link."""
+    from scalekit.redis._async_leases import AsyncLeases  # noqa: PLC0415  # brings asyncio, which threads can spare
+
+    return AsyncLeases(link)

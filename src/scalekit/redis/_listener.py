@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -64,16 +65,11 @@ class Listener:
         self._needed_until = 0.0
 
     def watch(self, watcher: Watcher) -> None:
-        """Tell `watcher` of changes from when it hears that a session has begun. Costs little where it does."""
+        """Tell `watcher` of changes, from when it hears that a session has begun. Cheap where it is told."""
         if self._audience.join(watcher):
             self._stir()
         if self._thread is None:
             self._start()
-
-    def leave(self, watcher: Watcher) -> None:
-        """Tell `watcher` nothing any more."""
-        self._audience.leave(watcher)
-        self._stir()
 
     @contextmanager
     def bell(self, channel: bytes) -> Generator[Bell[threading.Event]]:
@@ -204,7 +200,7 @@ class Listener:
             except Exception as error:  # noqa: BLE001  # another node may know
                 failure = error
             else:
-                return [lambda address=address: self._masters.at(*address) for address in found]
+                return [partial(self._masters.at, *address) for address in found]
             finally:
                 ear.disconnect()
         raise failure

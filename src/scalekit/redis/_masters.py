@@ -70,7 +70,7 @@ def masters_of(client: Any, *, cluster: bool, timeout: float, asynchronous: bool
     bound = async_listening if asynchronous else listening
     if not cluster:
         origin = _own.origin(client, timeout=timeout, asynchronous=asynchronous, bound=bound)
-        return Masters(origin.make, _nowhere, tuple, lambda address: address)
+        return Masters(origin.make, _nowhere, tuple, _as_it_is)
     manager = client.nodes_manager
 
     def seeds() -> list[tuple[str, int]]:
@@ -81,8 +81,12 @@ def masters_of(client: Any, *, cluster: bool, timeout: float, asynchronous: bool
         _nowhere,
         _own.to_node(client, asynchronous=asynchronous, timeout=timeout, bound=bound),
         seeds,
-        getattr(manager, "address_remap", None) or (lambda address: address),
+        getattr(manager, "address_remap", None) or _as_it_is,
     )
+
+
+def _as_it_is(address: tuple[str, int]) -> tuple[str, int]:
+    return address
 
 
 def _nowhere(*_: object) -> Any:
@@ -123,7 +127,8 @@ def addresses(slots: list[Any], nodes: str, *, seed: str) -> list[tuple[str, int
     those without slots, by address and perhaps by name. These are called as the others are.
     """
     known = {
-        master[2].decode(): ((master[0] or b"").decode() or seed, int(master[1])) for _, _, master, *_ in slots
+        master[2].decode(): ((master[0] or b"").decode() or seed, int(master[1]))
+        for _, _, master, *_ in slots
     }
     by_name = False
     idle: list[tuple[str, str, int]] = []

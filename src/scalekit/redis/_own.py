@@ -215,9 +215,7 @@ def async_cluster(client: Any, *, timeout: float) -> Any:
     )
 
 
-def to_node(
-    client: Any, *, timeout: float, asynchronous: bool, bound: Bound
-) -> Callable[[str, int], Any]:
+def to_node(client: Any, *, timeout: float, asynchronous: bool, bound: Bound) -> Callable[[str, int], Any]:
     """Return what makes connections to single nodes of a cluster, by host and port, not yet connected."""
     redis = require("redis.asyncio" if asynchronous else "redis", extra="redis", needed_by="RedisLink")
     given = _settings(client, cluster=True, asynchronous=asynchronous)
@@ -231,7 +229,12 @@ def to_node(
     settings.pop("redis_connect_func", None)
     theirs = None if asynchronous else client.user_on_connect_func
     if theirs is not None:
-        settings["redis_connect_func"] = lambda made: (made.on_connect(), theirs(made))
+
+        def on_connect(connection: Any) -> None:
+            connection.on_connect()
+            theirs(connection)
+
+        settings["redis_connect_func"] = on_connect
     connection_class = bound(base, timeout)
     return lambda host, port: connection_class(host=host, port=port, **settings)
 

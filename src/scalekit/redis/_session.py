@@ -95,9 +95,7 @@ class Session:
 
     def pause(self, now: float) -> float:
         """Return the seconds until there is something to be sent, or to be given up."""
-        due = [
-            line.probed + (_PATIENCE if line.probing else self._interval()) for line in self._lines
-        ]
+        due = [line.probed + (_PATIENCE if line.probing else self._interval()) for line in self._lines]
         return max(0.0, min(due) - now)
 
     def check(self, now: float) -> None:
@@ -137,7 +135,9 @@ class Session:
 
     def _channels(self, line: _Line, wanted: frozenset[bytes]) -> bytes:
         new, old = wanted - line.asked, line.asked - wanted
-        commands = [(b"SUBSCRIBE", channel) for channel in new] + [(b"UNSUBSCRIBE", channel) for channel in old]
+        commands = [(b"SUBSCRIBE", channel) for channel in new] + [
+            (b"UNSUBSCRIBE", channel) for channel in old
+        ]
         line.expected += [("channel", channel) for _, channel in commands]
         line.asked ^= new | old
         line.confirmed -= old
