@@ -99,8 +99,13 @@ class AsyncListener:
             with self._audience.telling:
                 session.end()
         while self._ears:
+            await _shut(self._ears.pop())
+        await self._leave_sentinels()
+
+    async def _leave_sentinels(self) -> None:
+        for sentinel in self._masters.sentinels:
             with suppress(Exception):
-                await self._ears.pop().disconnect(nowait=True)
+                await sentinel.connection_pool.disconnect()
 
     async def _opened(self) -> Session:
         for make in await self._makers():
@@ -108,6 +113,7 @@ class AsyncListener:
             self._ears.append(ear)
             async with asyncio.timeout(self._timeout):
                 await ear.connect()
+        await self._leave_sentinels()
         session = Session(self._audience, masters=len(self._ears), in_cluster=self._cluster)
         for number, ear in enumerate(self._ears):
             ear.channel[1].write(session.opening(number, time.monotonic()))
@@ -132,7 +138,7 @@ class AsyncListener:
             else:
                 return [partial(self._masters.at, *address) for address in found]
             finally:
-                await ear.disconnect(nowait=True)
+                await _shut(ear)
         raise failure
 
     async def _listen(self, session: Session) -> None:
@@ -177,3 +183,11 @@ class AsyncListener:
                 self._stirred.set()  # another probe may be due earlier than its answer would have been
         finally:
             self._stirred.set()
+
+
+async def _shut(ear: Any) -> None:
+    with suppress(Exception):
+        # Not in the orderly way of TLS, which waits for the server, and outlives the loop if that is silent.
+        ear.channel[1].transport.abort()
+    with suppress(Exception):
+        await ear.disconnect(nowait=True)

@@ -162,6 +162,12 @@ class Listener:
         while self._ears:
             with suppress(Exception):
                 self._ears.pop().disconnect()
+        self._leave_sentinels()
+
+    def _leave_sentinels(self) -> None:
+        for sentinel in self._masters.sentinels:
+            with suppress(Exception):
+                sentinel.connection_pool.disconnect()
 
     def _rest(self, seconds: float, stirred: socket.socket) -> None:
         """Wait, but no longer than until the listener is closed."""
@@ -177,6 +183,7 @@ class Listener:
             ear = make()
             self._ears.append(ear)
             ear.connect()
+        self._leave_sentinels()
         session = Session(self._audience, masters=len(self._ears), in_cluster=self._cluster)
         for number, ear in enumerate(self._ears):
             ear.channel.settimeout(self._timeout)

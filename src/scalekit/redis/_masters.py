@@ -57,12 +57,15 @@ class Masters(NamedTuple):
     """Makes connections, not yet connected, of a client's settings.
 
     `one` leads to where a plain client leads; `at` to a node of a cluster, of which `seeds` are known.
+    `sentinels` are the clients that `one` may open connections with, to be closed after use.
     """
 
     one: Callable[[], Any]
     at: Callable[[str, int], Any]
     seeds: Callable[[], Sequence[tuple[str, int]]]
     remapped: Callable[[tuple[str, int]], tuple[str, int]]
+    sentinels: Sequence[Any]
+    pool: object
 
 
 def masters_of(client: Any, *, cluster: bool, timeout: float, asynchronous: bool) -> Masters:
@@ -70,7 +73,7 @@ def masters_of(client: Any, *, cluster: bool, timeout: float, asynchronous: bool
     bound = async_listening if asynchronous else listening
     if not cluster:
         origin = _own.origin(client, timeout=timeout, asynchronous=asynchronous, bound=bound)
-        return Masters(origin.make, _nowhere, tuple, _as_it_is)
+        return Masters(origin.make, _nowhere, tuple, _as_it_is, origin.sentinels, origin.pool)
     manager = client.nodes_manager
 
     def seeds() -> list[tuple[str, int]]:
@@ -82,6 +85,8 @@ def masters_of(client: Any, *, cluster: bool, timeout: float, asynchronous: bool
         _own.to_node(client, asynchronous=asynchronous, timeout=timeout, bound=bound),
         seeds,
         getattr(manager, "address_remap", None) or _as_it_is,
+        (),
+        None,
     )
 
 
