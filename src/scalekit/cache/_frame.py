@@ -1,6 +1,7 @@
 """How entries lie on a server of bytes: names, tokens, and the frame around a value.
 
     sk:e:{<key>}  an entry         sk:l:{<key>}  the token of a key's loads         sk:t:<tag>  that of a tag
+    sk:o:{<key>}  who loads it
 
 The braces keep an entry and the token of its loads in one slot of a cluster, so that one script reaches both.
 A name of more than `_LONGEST` bytes is replaced by its SHA-256, with "#" for the second colon; so is a key
@@ -27,7 +28,7 @@ import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import adler32
 
-from scalekit.cache._entry import Entry
+from scalekit.cache._entry import Entry, NamedEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -75,6 +76,16 @@ def tag_name(tag: str) -> bytes:
     return _name("t", tag, paired=False)
 
 
+def lease_name(key: str) -> bytes:
+    """Return where it says who has the lease of `key`."""
+    return _name("o", key, paired=True)
+
+
+def tracked_prefixes() -> frozenset[bytes]:
+    """Return what the names of all entries and of all tags' tokens begin with, and nothing else's do."""
+    return frozenset(f"{PREFIX}{kind}".encode() for kind in "et")
+
+
 def token_names(slot: Slot) -> list[bytes]:
     """Return where the tokens of a snapshot of `slot` lie, in its order."""
     return [load_name(slot.key), *map(tag_name, slot.tags)]
@@ -118,7 +129,9 @@ def end_of(fingerprint: bytes) -> bytes:
 def living(blob: bytes, tags: bytes, serializer: Serializer, now: float, wall: float) -> Entry | None:
     """Return the entry in `blob` if it has exactly `tags`, in that order, and can be read."""
     tail = tags + end_of(serializer.fingerprint)
-    return _entry(blob, len(blob) - len(tail), serializer.loads, now, wall) if blob.endswith(tail) else None
+    if not blob.endswith(tail):
+        return None
+    return _entry(NamedEntry, blob, len(blob) - len(tail), serializer.loads, now, wall)
 
 
 def all_living(
@@ -145,14 +158,16 @@ def all_living(
             try:
                 tail = b"".join(map(said, tags)) + end
                 if blob.endswith(tail):
-                    entry = _entry(blob, len(blob) - len(tail), loads, now, wall)
+                    entry = _entry(NamedEntry, blob, len(blob) - len(tail), loads, now, wall)
             except KeyError:
                 pass
         found.append(entry)
     return found
 
 
-def _entry(blob: bytes, size: int, loads: Callable[[bytes], Any], now: float, wall: float) -> Entry | None:
+def _entry(  # noqa: PLR0917  # a hit has no time for keywords
+    kind: type[Entry], blob: bytes, size: int, loads: Callable[[bytes], Any], now: float, wall: float
+) -> Entry | None:
     """Return the entry whose head and value are the first `size` bytes of `blob`, None if they are not."""
     if size < _HEAD.size:
         return None
@@ -166,7 +181,7 @@ def _entry(blob: bytes, size: int, loads: Callable[[bytes], Any], now: float, wa
         return None
     # Clocks of two machines differ: an entry is at least as old as new, and at most as old as it lives.
     ahead = now - (written if wall < written else min(wall, expires))
-    entry = _made(Entry)  # its constructor takes three times as long
+    entry = _made(kind)  # its constructor takes three times as long
     entry.value = value
     entry.expires = expires + ahead
     entry.fresh_until = fresh_until + ahead
@@ -196,7 +211,7 @@ class Frame(NamedTuple):
 
     def entry(self, loads: Callable[[bytes], Any], now: float, wall: float) -> Entry | None:
         """Return what is in it; None if it is damaged, or cannot be read."""
-        return _entry(self.blob, self.size, loads, now, wall)
+        return _entry(Entry, self.blob, self.size, loads, now, wall)
 
 
 def opened(blob: bytes | None, *, fingerprint: bytes) -> Frame | None:

@@ -8,6 +8,7 @@ and what is dead is gone after as many writes as there are entries.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Any, Literal, cast
 from weakref import WeakValueDictionary
@@ -181,7 +182,9 @@ class MemoryCacheStore:
                 return
             self._unpin(node)
             node.index, node.place, node.kinds = index, place, kinds
-            if lead and node.load_seconds:  # else it stays one object with fresh_until: 24 bytes less
+            if lead == math.inf:
+                node.due = -math.inf
+            elif lead and node.load_seconds:  # else it stays one object with fresh_until: 24 bytes less
                 node.due = node.fresh_until - lead * node.load_seconds
             index[place] = node
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
+    from scalekit.redis._async_listener import AsyncListener
     from scalekit.redis._batches import AsyncTransport
     from scalekit.redis._packed import Command
 
@@ -71,6 +72,7 @@ class AsyncRedisLink:
         self._transport()  # for the check alone: options that cannot work are refused here, not by every call
         self._loops: dict[asyncio.AbstractEventLoop, tuple[Batches, AsyncGenerator[None, None]]] = {}
         self._latest: tuple[asyncio.AbstractEventLoop | None, Batches | None] = (None, None)
+        self._listeners: dict[asyncio.AbstractEventLoop, AsyncListener] = {}
 
     @classmethod
     def from_url(
@@ -111,6 +113,20 @@ class AsyncRedisLink:
     def state(self) -> State:
         """The circuit breaker's state: "closed", "open" or "half-open"."""
         return self._guard.state
+
+    @property
+    def listener(self) -> AsyncListener:
+        """What hears, on this event loop, what the server announces; for stores."""
+        listener = self._listeners.get(asyncio.get_running_loop())
+        return self._new_listener() if listener is None else listener
+
+    def _new_listener(self) -> AsyncListener:
+        from scalekit.redis._async_listener import AsyncListener  # noqa: PLC0415  # as in the sync link
+
+        self._here()  # closes it with the loop
+        listener = AsyncListener(self._client, cluster=self._cluster, timeout=self._guard.timeout)
+        self._listeners[asyncio.get_running_loop()] = listener
+        return listener
 
     async def execute(self, *command: Any) -> Any:
         """Send one command and return its reply, as redis-py's `execute_command` returns it.
@@ -156,6 +172,7 @@ class AsyncRedisLink:
         if known is None:
             for other in [other for other in list(self._loops) if other.is_closed()]:
                 self._loops.pop(other, None)
+                self._listeners.pop(other, None)
             batches = Batches(self._transport(), timeout=self._guard.timeout)
             known = self._loops[loop] = (batches, self._closer(loop, batches))
             # Runs it up to its yield, and makes it known to the loop's shutdown_asyncgens.
@@ -175,6 +192,9 @@ class AsyncRedisLink:
         finally:
             self._loops.pop(loop, None)
             self._latest = (None, None)
+            listener = self._listeners.pop(loop, None)
+            if listener is not None:
+                await listener.aclose()
             await batches.close()
 
     async def aclose(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
     from scalekit.redis._connections import Transport
+    from scalekit.redis._listener import Listener
     from scalekit.redis._packed import Command
 
 
@@ -62,6 +64,8 @@ class RedisLink:
         )
         kind = Cluster if _own.is_cluster(client, asynchronous=False) else Connections
         self._transport: Transport = kind(client, timeout=self._guard.timeout)
+        self._client = client
+        self._listeners: dict[str, Listener] = {}  # of one, since a dict's setdefault is atomic
 
     @classmethod
     def from_url(
@@ -103,6 +107,19 @@ class RedisLink:
         """The circuit breaker's state: "closed", "open" or "half-open"."""
         return self._guard.state
 
+    @property
+    def listener(self) -> Listener:
+        """What hears what the server announces; for stores. It does nothing until somebody listens."""
+        listener = self._listeners.get("one")
+        return self._new_listener() if listener is None else listener
+
+    def _new_listener(self) -> Listener:
+        from scalekit.redis._listener import Listener  # noqa: PLC0415  # most links are never listened at
+
+        listener = Listener(self._client, cluster=self.cluster, timeout=self._guard.timeout)
+        weakref.finalize(self, listener.close)
+        return self._listeners.setdefault("one", listener)
+
     def execute(self, *command: Any) -> Any:
         """Send one command and return its reply, as redis-py's `execute_command` returns it.
 
@@ -138,6 +155,8 @@ class RedisLink:
 
     def close(self) -> None:
         """Close the connections; the link may be used again and opens new ones then."""
+        for listener in self._listeners.values():
+            listener.close()
         self._transport.close()
 
     def __enter__(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from scalekit.cache._frame import entry_name, load_name
+from scalekit.cache._frame import entry_name, lease_name, load_name
 from scalekit.cache.redis._commands import Pieces, checked_clock, layout, set_token
 from scalekit.cache.redis._reading import Reading, living_alone, snapshot
 from scalekit.cache.redis._scripts import KEEP, WRITE
@@ -13,6 +13,7 @@ from scalekit.cache.redis._writing import keeping, ready, writing
 from scalekit.errors import BackendError
 from scalekit.redis._failure import is_unknown_script, is_unstable
 from scalekit.redis._given import given_link
+from scalekit.redis._leases import leases_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ class RedisCacheStore:
 
     def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
         self._link: RedisLink = given_link(link, store="RedisCacheStore")
+        self._leases = leases_of(self._link)
         self._clock = checked_clock(wall_clock)
         self._layout = layout(cluster=self._link.cluster)
         self._pieces = Pieces()
@@ -106,6 +108,18 @@ class RedisCacheStore:
         """Make every entry that carries one of `tags` unreadable, and outdate the loads that would."""
         if tags:
             self._link.pipeline(self._layout.invalidates(tags))
+
+    def acquire(self, key: str, owner: bytes, seconds: float, /) -> bool:
+        """Take the lease of `key` for `seconds`, or renew it; False if another owner has it."""
+        return self._leases.acquire(lease_name(key), owner, seconds)
+
+    def release(self, key: str, owner: bytes, /) -> None:
+        """Give the lease back, if `owner` still has it, and wake those who wait for it."""
+        self._leases.release(lease_name(key), owner)
+
+    def wait(self, key: str, seconds: float, /) -> None:
+        """Return when the lease of `key` is given back, after `seconds` at the latest; possibly earlier."""
+        self._leases.wait(lease_name(key), seconds)
 
     def _values(self, pieces: Sequence[Piece]) -> list[bytes | None]:
         if not pieces:
