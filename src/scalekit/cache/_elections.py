@@ -40,9 +40,7 @@ class Elections:
     def check(self, policy: CachePolicy) -> None:
         """Raise `ConfigurationError` for a policy that needs elections on a store that has none."""
         if policy.lock == "cluster" and self._leases is None:
-            expected = (
-                f'"process" or None: {type(self._store).__name__} cannot elect one of several processes'
-            )
+            expected = '"process" or None, since the store cannot elect one of several processes'
             raise ConfigurationError("lock", policy.lock, expected)
 
     def run(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError
 from scalekit.redis import _own
-from scalekit.redis._async_connections import async_transport
+from scalekit.redis._async_cluster import AsyncCluster
+from scalekit.redis._async_connections import AsyncConnections
 from scalekit.redis._batches import Batches
 from scalekit.redis._guard import Guard
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
+    from scalekit.redis._batches import AsyncTransport
+    from scalekit.redis._packed import Command
 
 
 class AsyncRedisLink:
@@ -32,7 +35,7 @@ class AsyncRedisLink:
     time-outs hold whatever the client was configured with.
 
     The commands that any number of tasks issue in one tick of the event loop are sent as one pipeline (on
-    a cluster they are sent side by side). A cancelled call disturbs no other; its command may have been
+    a cluster, one to each master). A cancelled call disturbs no other; its command may have been
     sent, and may take effect.
 
     `timeout` bounds a whole call: connecting, the handshake, the command and its reply. Nothing is retried,
@@ -43,6 +46,9 @@ class AsyncRedisLink:
     May be used from several event loops, in turn or at once in several threads: each has its own
     connections, which close when `asyncio.run` ends, and all share the breaker. `clock` drives the breaker
     alone; `on_event` gets a `LinkEvent` when the breaker changes its state.
+
+    On a cluster only masters are asked. One that does not answer has 0.6 of `timeout`; what is left goes
+    into asking the others who serves its slots now, for the calls to come.
 
     Worst case: a call takes `timeout`, plus what the event loop is late.
     """
@@ -62,8 +68,7 @@ class AsyncRedisLink:
         )
         self._cluster = _own.is_cluster(client, asynchronous=True)
         self._client = client
-        # Made for the check alone: options that cannot work are refused here, not by every call.
-        async_transport(client, cluster=self._cluster, timeout=self._guard.timeout)
+        self._transport()  # for the check alone: options that cannot work are refused here, not by every call
         self._loops: dict[asyncio.AbstractEventLoop, tuple[Batches, AsyncGenerator[None, None]]] = {}
         self._latest: tuple[asyncio.AbstractEventLoop | None, Batches | None] = (None, None)
 
@@ -116,11 +121,12 @@ class AsyncRedisLink:
         """
         return (await self.pipeline((command,)))[0]
 
-    async def pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send `commands` in one round trip and return their replies, within one deadline.
 
         Not a transaction. Raises as `execute` does; an error reply to any of them is raised after all
-        replies were read, so the others did take effect.
+        replies were read, so the others did take effect. On a cluster every node is sent its commands
+        before the first reply is read, and the commands of a node that does not answer fail alone.
         """
         if not isinstance(commands, (list, tuple)):
             raise ConfigurationError("commands", commands, "as a list or tuple of commands, each a tuple")
@@ -135,6 +141,11 @@ class AsyncRedisLink:
         self._guard.settle(ticket, commands, replies)
         return replies
 
+    def _transport(self) -> AsyncTransport:
+        return (AsyncCluster if self._cluster else AsyncConnections)(
+            self._client, timeout=self._guard.timeout
+        )
+
     def _here(self) -> Batches:
         """Return the pipelines of the running event loop."""
         loop = asyncio.get_running_loop()
@@ -145,10 +156,7 @@ class AsyncRedisLink:
         if known is None:
             for other in [other for other in list(self._loops) if other.is_closed()]:
                 self._loops.pop(other, None)
-            batches = Batches(
-                async_transport(self._client, cluster=self._cluster, timeout=self._guard.timeout),
-                timeout=self._guard.timeout,
-            )
+            batches = Batches(self._transport(), timeout=self._guard.timeout)
             known = self._loops[loop] = (batches, self._closer(loop, batches))
             # Runs it up to its yield, and makes it known to the loop's shutdown_asyncgens.
             with contextlib.suppress(StopIteration):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError
 from scalekit.redis import _own
-from scalekit.redis._connections import Cluster, transport
-from scalekit.redis._deadline import deadline
+from scalekit.redis._cluster import Cluster
+from scalekit.redis._connections import Connections
+from scalekit.redis._deadline import set_deadline
 from scalekit.redis._guard import Guard
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
+    from scalekit.redis._connections import Transport
+    from scalekit.redis._packed import Command
 
 
 class RedisLink:
@@ -38,8 +41,10 @@ class RedisLink:
     Safe to share between threads, and across `fork`. `clock` drives the breaker alone; `on_event` gets a
     `LinkEvent` when the breaker changes its state.
 
-    Worst case: a call takes `timeout`, plus some milliseconds of scheduling; on a cluster all commands
-    of one `pipeline` share it.
+    On a cluster only masters are asked. One that does not answer has 0.6 of `timeout`; what is left goes
+    into asking the others who serves its slots now, for the calls to come.
+
+    Worst case: a call takes `timeout`, plus some milliseconds of scheduling.
     """
 
     def __init__(
@@ -55,7 +60,8 @@ class RedisLink:
         self._guard = Guard(
             timeout=timeout, failures=breaker_failures, reset=breaker_reset, clock=clock, on_event=on_event
         )
-        self._transport = transport(client, timeout=self._guard.timeout)
+        kind = Cluster if _own.is_cluster(client, asynchronous=False) else Connections
+        self._transport: Transport = kind(client, timeout=self._guard.timeout)
 
     @classmethod
     def from_url(
@@ -106,11 +112,12 @@ class RedisLink:
         """
         return self.pipeline([command])[0]
 
-    def pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send `commands` in one round trip and return their replies, within one deadline.
 
         Not a transaction. Raises as `execute` does; an error reply to any of them is raised after all
-        replies were read, so the others did take effect.
+        replies were read, so the others did take effect. On a cluster every node is sent its commands
+        before the first reply is read, and the commands of a node that does not answer fail alone.
         """
         if not isinstance(commands, (list, tuple)):
             raise ConfigurationError("commands", commands, "as a list or tuple of commands, each a tuple")
@@ -119,8 +126,11 @@ class RedisLink:
         ticket = self._guard.admit(commands)
         ends = monotonic() + self._guard.timeout
         try:
-            with deadline(ends):
+            outer = set_deadline(ends)
+            try:
                 replies = self._transport.exchange(commands)
+            finally:
+                set_deadline(outer)
         except BaseException as error:  # noqa: BLE001  # accounted for there, and raised
             self._guard.fail(ticket, commands, error, late=monotonic() >= ends)
         self._guard.settle(ticket, commands, replies)
