@@ -395,7 +395,6 @@ def test_aliases_and_generic_classes(monkeypatch):
         (list[module.Id], [1]),
         (module.Pair[str], ("a", "b")),
         (page[int], page([1], page([2]))),
-        (page[module.Id], page([1])),
         (module.Json, [{"a": [1]}]),
     ]:
         serializer = MsgspecSerializer(kind)
