@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NewType, 
 from zoneinfo import ZoneInfo
 
 import msgspec
+import msgspec.inspect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -339,6 +340,22 @@ def test_what_was_not_written_by_it_is_a_value_error():
 def test_a_refusal_says_what_and_why(kind, value, message):
     with pytest.raises(SerialisationError, match=message):
         MsgspecSerializer(kind).dumps(value)
+
+
+def test_bytes_for_a_type_without_a_hook_are_a_value_error():
+    with pytest.raises(ValueError, match="Unhooked'> is unknown to msgspec"):
+        MsgspecSerializer(Unhooked).loads(b"\x01")
+
+
+def test_a_type_that_msgspec_cannot_describe_is_checked_by_a_round_trip(monkeypatch):
+    def type_info(kind):
+        raise TypeError
+
+    monkeypatch.setattr(msgspec.inspect, "type_info", type_info)
+    serializer = MsgspecSerializer(tuple[int, ...])
+    assert serializer.loads(serializer.dumps((1,))) == (1,)
+    with pytest.raises(SerialisationError, match="come back as"):
+        serializer.dumps([1])
 
 
 def test_a_refusal_has_its_cause():
