@@ -209,6 +209,11 @@ def test_a_window_larger_than_the_value_is_refused():
         CompressedSerializer(Raw()).loads(HEAD.pack(0xC1, 2, 5_000) + packed)
 
 
+def test_an_unknown_algorithm_is_a_value_error():
+    with pytest.raises(ValueError, match="algorithm 9 is unknown"):
+        CompressedSerializer(Raw()).loads(HEAD.pack(0xC1, 9, 5) + b"abcde")
+
+
 def test_without_zstd_its_entries_are_a_value_error(without_zstd):
     data = HEAD.pack(0xC1, 2, 9_000) + zstd.compress(b"a" * 9_000)
     with pytest.raises(ValueError, match="cannot be inflated"):

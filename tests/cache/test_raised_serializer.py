@@ -28,28 +28,28 @@ class Gone(NotFound):
 
 
 class WithFields(NotFound):
-    def __init__(self, kind, id):
-        super().__init__(kind, id)
+    def __init__(self, kind, number):
+        super().__init__(kind, number)
         self.kind = kind
-        self.id = id
+        self.number = number
 
 
 class Worded(NotFound):
     """Its arguments are not those of its constructor."""
 
-    def __init__(self, id):
-        super().__init__(f"there is no {id}")
+    def __init__(self, number):
+        super().__init__(f"there is no {number}")
 
 
 class Rebuilt(NotFound):
     """The same, and it says how it is made."""
 
-    def __init__(self, id):
-        super().__init__(f"there is no {id}")
-        self.id = id
+    def __init__(self, number):
+        super().__init__(f"there is no {number}")
+        self.number = number
 
     def __reduce__(self):
-        return type(self), (self.id,)
+        return type(self), (self.number,)
 
 
 class ByFunction(NotFound):
@@ -120,10 +120,9 @@ def test_an_os_error_keeps_what_it_is_about():
 
 
 def test_a_cause_and_a_traceback_are_not_kept():
-    try:
+    with pytest.raises(NotFound) as caught:
         raise NotFound("a") from KeyError("b")
-    except NotFound as error:
-        back = through(error)
+    back = through(caught.value)
     assert (back.__cause__, back.__context__, back.__traceback__) == (None, None, None)
 
 
@@ -271,15 +270,15 @@ def store(redis_url, key_prefix, monkeypatch):
 def test_an_error_is_kept_on_a_server(store):
     loads = []
 
-    def product(id: int) -> str:
-        loads.append(id)
-        raise WithFields("product", id)
+    def product(number: int) -> str:
+        loads.append(number)
+        raise WithFields("product", number)
 
     for _ in range(2):  # two processes
         cached = Cache(store, namespace="shop").cached(ttl="1m", cache_exceptions=NotFound)(product)
         with pytest.raises(WithFields) as caught:
             cached(7)
-        assert (caught.value.kind, caught.value.id) == ("product", 7)
+        assert (caught.value.kind, caught.value.number) == ("product", 7)
     assert loads == [7]
 
 

@@ -167,7 +167,7 @@ def test_no_address_gets_into_a_shape():
     class Holder(msgspec.Struct):
         x: Any = Odd()
         y: Any = len
-        z: Any = msgspec.field(default_factory=lambda: Odd())
+        z: Any = msgspec.field(default_factory=Odd)
 
     assert "0x" not in shape_of(Holder, msgspec.inspect.type_info)
     assert "Odd" in shape_of(Holder, msgspec.inspect.type_info)
