@@ -251,6 +251,9 @@ def async_cluster(client: Any, *, timeout: float) -> Any:
     )
 
 
+_SET_HERE = frozenset({"socket_timeout", "socket_connect_timeout", "retry", "ssl"})
+
+
 def _no_retry(*, asynchronous: bool) -> Any:
     module = "redis.asyncio.retry" if asynchronous else "redis.retry"
     backoff = require("redis.backoff", extra="redis", needed_by="RedisLink")
