@@ -66,5 +66,6 @@ def entry_of(value: object, policy: CachePolicy, *, now: float, load_seconds: fl
         # One object where nothing is served stale: the memory store keeps both.
         expires=fresh_until + stale_for if stale_for else fresh_until,
         fresh_until=fresh_until,
-        load_seconds=load_seconds,
+        # Else kept for nobody: in memory it would cost every entry 60 bytes.
+        load_seconds=load_seconds if policy.early_refresh else 0.0,
     )
