@@ -174,13 +174,19 @@ class FillsOutdateEachOther(MemoryCacheStore):
 class CountsInsteadOfTokens(MemoryCacheStore):
     """An absent tag counts as version 0, and every second invalidation loses the counter (ABA)."""
 
+    def __init__(self):
+        super().__init__()
+        self.counted = {}
+
     def invalidate(self, tags, /):
         for tag in tags:
             token = self._entries._carriers.token(tag)
-            was_dead = token.dead
             super().invalidate([tag])
-            token.dead = not was_dead
-            self._entries._carriers._loads[tag] = token
+            lost = self.counted.pop(tag, None)
+            if lost is None:
+                self.counted[tag] = token
+            else:
+                lost.dead = False
 
 
 class SnapshotsAreNeverEqual(MemoryCacheStore):
