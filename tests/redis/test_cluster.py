@@ -122,7 +122,7 @@ def test_a_shard_that_is_down_fails_alone(redis_cluster, kind, harm):
 
 def test_the_successor_of_a_hung_master_is_found(new_cluster):
     cluster = new_cluster(masters=3, replicas=1)
-    quick = {"breaker_reset": "100ms"}
+    quick = {"breaker_reset": "100ms", "timeout": "300ms"}
     with opened(Sync, cluster, **quick) as sync, opened(Async, cluster, **quick) as asyncio_:
         for call in (sync, asyncio_):
             wait_until(lambda call=call: timed(call, "SET", "a", "1")[1] is True, "the link knows the slots")

@@ -171,8 +171,10 @@ def test_who_is_sent_to_and_fro_comes_to_an_end():
 
 
 def test_whom_to_ask_in_which_turn():
-    turns = list(in_turn([A, B, C], [("given", 1), B], {B, A}))
-    assert {address for address, _ in turns[:2]} == {C, ("given", 1)}
-    assert {address for address, _ in turns[2:]} == {A, B}
-    assert [share for _, share in turns] == [0.5, 0.5, 0.5, 1.0]
+    given = ("given", 1)
+    turns = list(in_turn([B, C], [A, B, C, given, B], {B}))
+    assert [address for address, _ in turns[:1]] == [C], "to ask whom we are connected to is quickest"
+    assert {address for address, _ in turns[1:3]} == {A, given}
+    assert turns[3] == (B, 1.0)
+    assert [share for _, share in turns[:3]] == [0.6] * 3
     assert list(in_turn([], [], ())) == []
