@@ -13,6 +13,7 @@ __all__ = [
     "AsyncCachedFunction",
     "AsyncCachedManyFunction",
     "AsyncLeasingCacheStore",
+    "AsyncTieredCacheStore",
     "BatchCacheStore",
     "Cache",
     "CacheEvent",
@@ -21,6 +22,7 @@ __all__ = [
     "CacheStore",
     "CachedFunction",
     "CachedManyFunction",
+    "CompressedSerializer",
     "Entry",
     "IndexedCacheStore",
     "IndexedEntry",
@@ -28,9 +30,11 @@ __all__ = [
     "MemoryCacheStore",
     "MsgspecSerializer",
     "NonblockingCacheStore",
+    "PickleSerializer",
     "Serializer",
     "Slot",
     "Snapshot",
+    "TieredCacheStore",
     "WarmReport",
 ]
 
@@ -66,8 +70,10 @@ if TYPE_CHECKING:
     from scalekit.cache._stats import CacheStats as CacheStats
     from scalekit.cache._sync import Cache as Cache
     from scalekit.cache._warm import WarmReport as WarmReport
+    from scalekit.cache.compressed import CompressedSerializer as CompressedSerializer
     from scalekit.cache.memory import MemoryCacheStore as MemoryCacheStore
     from scalekit.cache.msgspec import MsgspecSerializer as MsgspecSerializer
+    from scalekit.cache.pickle import PickleSerializer as PickleSerializer
     from scalekit.cache.protocols import (
         AsyncBatchCacheStore as AsyncBatchCacheStore,
     )
@@ -95,6 +101,8 @@ if TYPE_CHECKING:
     from scalekit.cache.protocols import (
         Serializer as Serializer,
     )
+    from scalekit.cache.tiered import AsyncTieredCacheStore as AsyncTieredCacheStore
+    from scalekit.cache.tiered import TieredCacheStore as TieredCacheStore
 else:
     __getattr__, __dir__ = exports(
         __name__,
@@ -112,8 +120,10 @@ else:
             "_stats": ["CacheStats"],
             "_sync": ["Cache"],
             "_warm": ["WarmReport"],
+            "compressed": ["CompressedSerializer"],
             "memory": ["MemoryCacheStore"],
             "msgspec": ["MsgspecSerializer"],
+            "pickle": ["PickleSerializer"],
             "protocols": [
                 "AsyncBatchCacheStore",
                 "AsyncCacheStore",
@@ -125,5 +135,6 @@ else:
                 "NonblockingCacheStore",
                 "Serializer",
             ],
+            "tiered": ["AsyncTieredCacheStore", "TieredCacheStore"],
         },
     )

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scalekit.cache._async_calls import async_cached_function, async_cached_many_function
 from scalekit.cache._async_read_many import AsyncReadMany
 from scalekit.cache._async_read_through import AsyncReadThrough
+from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry
 from scalekit.cache._freshness import entry_of
-from scalekit.cache._many import ManyPlan
+from scalekit.cache._many import ManyPlan, is_absent
 from scalekit.cache._names import Namespace, Registry
 from scalekit.cache._plan import SESSION, Plan
 from scalekit.cache._policy import policy_of
 from scalekit.cache._raised import unwrapped
 from scalekit.cache._stores import async_check_function, async_usable_store, check_callable, failure, index_of
 from scalekit.cache._watch import Watch
+from scalekit.cache._writing import Writing
+from scalekit.cache.compressed import CompressedSerializer
 from scalekit.cache.memory import MemoryCacheStore
-from scalekit.cache.msgspec import MsgspecSerializer, serializer_of
+from scalekit.cache.msgspec import MsgspecSerializer, item_serializer_of, serializer_of
 from scalekit.events import guarded
 
 if TYPE_CHECKING:
@@ -60,6 +64,9 @@ class AsyncCache:
     raised; with "queue" it is delivered as soon as the store answers, and until then this cache does not
     believe what the store has for its tags or key.
 
+    `compress_above`: a number of bytes; what is longer when it is written to a store that keeps bytes is
+    compressed, as by `CompressedSerializer`. None, the default, for never.
+
     `ConfigurationError` for arguments that make no sense; `TypeError` for a store that would block the
     event loop.
     """
@@ -73,6 +80,7 @@ class AsyncCache:
         on_event: Hook | None = None,
         on_error: OnError = "load",
         on_error_invalidate: OnErrorInvalidate = "raise",
+        compress_above: int | None = None,
     ) -> None:
         check_callable(clock, "clock", "as a callable that returns seconds")
         if on_event is not None:
@@ -81,7 +89,15 @@ class AsyncCache:
         # A hook shall hear of every hit, so hits must not bypass the face.
         self._indexed = index_of(store) if on_event is None else None
         self._names = Namespace(namespace)
-        self._registry = Registry(MsgspecSerializer(Any), serializer_of)
+        self._writing = Writing(
+            plain=MsgspecSerializer(Any),
+            typed=serializer_of,
+            items=item_serializer_of,
+            compressed=None
+            if compress_above is None
+            else partial(CompressedSerializer, above=compress_above),
+        )
+        self._registry = Registry(self._writing.plain)
         self._clock = clock
         self._watch = Watch(guarded(on_event))
         self._reads = AsyncReadThrough(
@@ -89,6 +105,7 @@ class AsyncCache:
             clock=clock,
             watch=self._watch,
             failure=failure(on_error, on_error_invalidate),
+            everything=self._names.own_tag,
         )
         self._many = AsyncReadMany(self._reads)
 
@@ -137,7 +154,7 @@ class AsyncCache:
                 function,
                 self._names,
                 policy,
-                self._registry.chosen(function, serializer),
+                self._writing.of(function, serializer, policy),
                 tags=tags,
                 key=key,
                 version=version,
@@ -181,7 +198,7 @@ class AsyncCache:
                 function,
                 self._names,
                 policy,
-                self._registry.chosen(function, serializer, items=True),
+                self._writing.of_items(function, serializer, policy),
                 tags=tags,
                 version=version,
                 typed=typed,
@@ -217,7 +234,7 @@ class AsyncCache:
         found = await self._reads.look(slot)
         if isinstance(found, Entry) and found.fresh_until > self._clock():
             self._watch.hit(slot)
-            return unwrapped(found.value)
+            return default if is_absent(found.value) else unwrapped(found.value)
         self._watch.miss(slot)
         return default
 
@@ -233,7 +250,10 @@ class AsyncCache:
         """Store `value`; loads of `key` that are running will not replace it. `options` as in `cached`."""
         policy = policy_of(policy, options)
         slot = self._names.slot(key, tags, self._registry.serializer(key))
-        await self._reads.put(slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=0.0))
+        placed = chance() if policy.jitter else 0.0
+        await self._reads.put(
+            slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=placed)
+        )
         self._watch.told("set", key=slot.key, tags=slot.tags)
 
     async def delete(self, *keys: str) -> None:
@@ -242,8 +262,9 @@ class AsyncCache:
 
     async def invalidate_tags(self, *tags: str) -> None:
         """End every entry that carries one of `tags`: one operation per tag, however many entries."""
-        await self._reads.invalidations.deliver((), self._names.tags(tags))
-        self._watch.counts.invalidations += len(tags)
+        names = self._names.tags(tags)
+        await self._reads.invalidations.deliver((), names)
+        self._watch.invalidated(len(names))
 
     async def clear(self) -> None:
         """End every entry of this namespace, and no other's."""

@@ -57,6 +57,15 @@ class Entry:
         return f"<{type(self).__name__} {self.value!r} {times}>"
 
 
+class NamedEntry(Entry):
+    """An entry of which its store says that the slot named every tag it carries.
+
+    A tier in front may keep it then: it will hear of all that can end it.
+    """
+
+    __slots__ = ()
+
+
 class Snapshot(tuple[object, ...]):
     """The tokens of a key and its tags as a store saw them before a load.
 
@@ -83,17 +92,18 @@ class Blind(Snapshot):
         return cls((object(),))
 
 
-class IndexedEntry(Entry):
-    """An entry that a compiled wrapper reads without calling the store.
+class IndexedEntry:
+    """What a compiled wrapper reads of an entry, without calling the store.
 
     It may be served while `epoch` is the store's own epoch and `due` lies ahead; the reader sets
     `visited`. `kinds` are the classes of the arguments it was filed under, since 1 == True == 1.0
     find the same place in a dict.
     """
 
-    __slots__ = ("due", "epoch", "kinds", "visited")
+    __slots__ = ("due", "epoch", "kinds", "value", "visited")
 
     due: float
     epoch: object
     kinds: tuple[type, ...]
+    value: Any
     visited: bool

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from types import CodeType, MethodType
+from typing import TYPE_CHECKING
 
 from scalekit.cache._entry import Slot
-from scalekit.cache.protocols import Serializer
 from scalekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from scalekit.cache.protocols import Serializer
 
 
 class Namespace:
@@ -54,25 +57,15 @@ def texts(tags: Iterable[str]) -> tuple[str, ...]:
 class Registry:
     """Which function stands behind which name, so that two never share entries unnoticed.
 
-    It also knows in which way their values are written; `plain` is the way for all other values, and `typed`
-    returns that of a function's results, or of the items it returns.
+    It also knows in which way their values are written; `plain` is the way for all other values.
     """
 
-    __slots__ = ("_claims", "_plain", "_serializers", "_typed")
+    __slots__ = ("_claims", "_plain", "_serializers")
 
-    def __init__(self, plain: Serializer, typed: Callable[..., Serializer]) -> None:
+    def __init__(self, plain: Serializer) -> None:
         self._claims: dict[str, tuple[Callable[..., object], ...]] = {}
         self._plain = plain
-        self._typed = typed
         self._serializers: dict[str, Serializer] = {}
-
-    def chosen(self, function: Callable[..., object], given: object, *, items: bool = False) -> Serializer:
-        """Return what writes the results of `function`, or its items: what was given, or the typed one."""
-        if given is None:
-            return self._typed(function, items=items)
-        if isinstance(given, type) or not isinstance(given, Serializer):
-            raise ConfigurationError("serializer", given, "as an object with dumps, loads and fingerprint")
-        return given
 
     def serializer(self, key: str) -> Serializer:
         """Return the serializer for `key`: its function's, if it is the key of a call; else the plain one."""

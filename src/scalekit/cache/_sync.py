@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scalekit.cache._calls import cached_function, cached_many_function
+from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry
 from scalekit.cache._freshness import entry_of
-from scalekit.cache._many import ManyPlan
+from scalekit.cache._many import ManyPlan, is_absent
 from scalekit.cache._names import Namespace, Registry
 from scalekit.cache._plan import SESSION, Plan
 from scalekit.cache._policy import policy_of
@@ -17,8 +19,10 @@ from scalekit.cache._read_many import ReadMany
 from scalekit.cache._read_through import ReadThrough
 from scalekit.cache._stores import check_callable, check_function, failure, index_of, usable_store
 from scalekit.cache._watch import Watch
+from scalekit.cache._writing import Writing
+from scalekit.cache.compressed import CompressedSerializer
 from scalekit.cache.memory import MemoryCacheStore
-from scalekit.cache.msgspec import MsgspecSerializer, serializer_of
+from scalekit.cache.msgspec import MsgspecSerializer, item_serializer_of, serializer_of
 from scalekit.events import guarded
 
 if TYPE_CHECKING:
@@ -59,6 +63,9 @@ class Cache:
     raised; with "queue" it is delivered as soon as the store answers, and until then this cache does not
     believe what the store has for its tags or key.
 
+    `compress_above`: a number of bytes; what is longer when it is written to a store that keeps bytes is
+    compressed, as by `CompressedSerializer`. None, the default, for never.
+
     `ConfigurationError` for arguments that make no sense; `TypeError` for a store that must be awaited.
     """
 
@@ -71,6 +78,7 @@ class Cache:
         on_event: Hook | None = None,
         on_error: OnError = "load",
         on_error_invalidate: OnErrorInvalidate = "raise",
+        compress_above: int | None = None,
     ) -> None:
         check_callable(clock, "clock", "as a callable that returns seconds")
         if on_event is not None:
@@ -79,7 +87,15 @@ class Cache:
         # A hook shall hear of every hit, so hits must not bypass the face.
         self._indexed = index_of(store) if on_event is None else None
         self._names = Namespace(namespace)
-        self._registry = Registry(MsgspecSerializer(Any), serializer_of)
+        self._writing = Writing(
+            plain=MsgspecSerializer(Any),
+            typed=serializer_of,
+            items=item_serializer_of,
+            compressed=None
+            if compress_above is None
+            else partial(CompressedSerializer, above=compress_above),
+        )
+        self._registry = Registry(self._writing.plain)
         self._clock = clock
         self._watch = Watch(guarded(on_event))
         self._reads = ReadThrough(
@@ -87,6 +103,7 @@ class Cache:
             clock=clock,
             watch=self._watch,
             failure=failure(on_error, on_error_invalidate),
+            everything=self._names.own_tag,
         )
         self._many = ReadMany(self._reads)
 
@@ -135,7 +152,7 @@ class Cache:
                 function,
                 self._names,
                 policy,
-                self._registry.chosen(function, serializer),
+                self._writing.of(function, serializer, policy),
                 tags=tags,
                 key=key,
                 version=version,
@@ -177,7 +194,7 @@ class Cache:
                 function,
                 self._names,
                 policy,
-                self._registry.chosen(function, serializer, items=True),
+                self._writing.of_items(function, serializer, policy),
                 tags=tags,
                 version=version,
                 typed=typed,
@@ -213,7 +230,7 @@ class Cache:
         found = self._reads.look(slot)
         if isinstance(found, Entry) and found.fresh_until > self._clock():
             self._watch.hit(slot)
-            return unwrapped(found.value)
+            return default if is_absent(found.value) else unwrapped(found.value)
         self._watch.miss(slot)
         return default
 
@@ -229,7 +246,8 @@ class Cache:
         """Store `value`; loads of `key` that are running will not replace it. `options` as in `cached`."""
         policy = policy_of(policy, options)
         slot = self._names.slot(key, tags, self._registry.serializer(key))
-        self._reads.put(slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=0.0))
+        placed = chance() if policy.jitter else 0.0
+        self._reads.put(slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=placed))
         self._watch.told("set", key=slot.key, tags=slot.tags)
 
     def delete(self, *keys: str) -> None:
@@ -238,8 +256,9 @@ class Cache:
 
     def invalidate_tags(self, *tags: str) -> None:
         """End every entry that carries one of `tags`: one operation per tag, however many entries."""
-        self._reads.invalidations.deliver((), self._names.tags(tags))
-        self._watch.counts.invalidations += len(tags)
+        names = self._names.tags(tags)
+        self._reads.invalidations.deliver((), names)
+        self._watch.invalidated(len(names))
 
     def clear(self) -> None:
         """End every entry of this namespace, and no other's."""

@@ -1,0 +1,123 @@
+"""Cached exceptions as bytes, beside the values of a function."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from scalekit.cache._raised import Raised
+from scalekit.cache._same import same
+from scalekit.errors import SerialisationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scalekit.cache.protocols import Serializer
+
+_MARK = b"\xc1"
+_VALUE, _ERROR = b"v", b"e"
+
+
+class RaisedSerializer:
+    """Writes values with `serializer`, and a `Raised` as its error's class, arguments and attributes.
+
+    Only exceptions of `classes`, and of subclasses of these that are loaded, come back: what the bytes say is
+    looked up among them, never imported. `plain` writes the arguments: None, numbers, texts, bytes, lists and
+    dicts of these. Notes are kept, as all attributes are; traceback, `__cause__` and `__context__` are not.
+    """
+
+    __slots__ = ("_classes", "_fingerprint", "_known", "_loads", "_plain", "_serializer")
+
+    def __init__(
+        self, serializer: Serializer, classes: Iterable[type[Exception]], /, *, plain: Serializer
+    ) -> None:
+        self._serializer = serializer
+        self._loads = serializer.loads
+        self._classes = tuple(classes)
+        self._plain = plain
+        self._known: dict[str, type[Exception]] = {}
+        self._fingerprint: bytes | None = None
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Eight bytes that stand for the values' format and type, and for the names of the classes."""
+        if self._fingerprint is None:
+            told = (self._serializer.fingerprint, self._plain.fingerprint, sorted(map(_name, self._classes)))
+            self._fingerprint = hashlib.sha256(repr(told).encode()).digest()[:8]
+        return self._fingerprint
+
+    def dumps(self, value: Any, /) -> bytes:
+        """Return a value, or a `Raised`, as bytes.
+
+        Raises `SerialisationError` if it would not come back equal in value and type; for an error from it.
+        """
+        if type(value) is Raised:
+            return _MARK + _ERROR + self._written(value.error)
+        data = self._serializer.dumps(value)
+        return _MARK + _VALUE + data if data.startswith(_MARK) else data
+
+    def loads(self, data: bytes, /) -> Any:
+        """Return what `dumps` wrote; `ValueError` for bytes that it did not write."""
+        if not data.startswith(_MARK):
+            return self._loads(data)
+        mark, body = data[1:2], data[2:]
+        if mark == _VALUE:
+            return self._loads(body)
+        if mark != _ERROR:
+            raise ValueError("neither a value nor an error")
+        return Raised(self._read(body))
+
+    def _written(self, error: Exception) -> bytes:
+        try:
+            made: Any = error.__reduce__()
+            kind, arguments, *rest = made
+            state = rest[0] if rest else None
+            if kind is not type(error):
+                raise TypeError("its __reduce__ calls another function than its class")  # noqa: TRY301  # one remedy
+            data = self._plain.dumps([_name(kind), list(arguments), state])
+            back = self._read(data)
+            kept = type(back) is kind and same(_all_of(error), _all_of(back))
+        except Exception as reason:  # noqa: BLE001  # classes say how they are made
+            raise SerialisationError(_refusal(error, str(reason))) from error
+        if not kept:
+            raise SerialisationError(_refusal(error, f"it would come back as {back!r}")) from error
+        return data
+
+    def _read(self, data: bytes) -> Exception:
+        try:
+            name, arguments, state = self._plain.loads(data)
+            error = self._class(name)(*arguments)
+            if state is not None:
+                error.__setstate__(state)
+        except Exception as reason:  # the class may have changed since
+            raise ValueError(str(reason)) from reason
+        return error
+
+    def _class(self, name: str) -> type[Exception]:
+        if name not in self._known:
+            self._known = {_name(kind): kind for kind in _with_subclasses(self._classes)}
+            if name not in self._known:
+                raise ValueError(f"{name} is none of the exceptions to be cached, or is not loaded")
+        return self._known[name]
+
+
+def _all_of(error: Exception) -> list[object]:
+    return [error.args, object.__getstate__(error)]
+
+
+def _with_subclasses(classes: Iterable[type[Exception]]) -> list[type[Exception]]:
+    found = list(dict.fromkeys(classes))
+    for kind in found:  # it grows meanwhile
+        found += [subclass for subclass in kind.__subclasses__() if subclass not in found]
+    return found
+
+
+def _name(kind: type[Exception]) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _refusal(error: Exception, reason: str) -> str:
+    return (
+        f"cannot cache {type(error).__qualname__} as it is: {reason}; hand all arguments of its __init__ on "
+        "to super().__init__(), as plain values, or take it out of cache_exceptions"
+    )
