@@ -143,7 +143,9 @@ def postgres_rows() -> None:
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
-    print('| fault | stored, not ("load") | the same ("raise") | invalidate ("raise") | "queue" | then | after |')
+    print(
+        '| fault | stored, not ("load") | the same ("raise") | invalidate ("raise") | "queue" | then | after |'
+    )
     print("|---|---|---|---|---|---|---|")
     redis_rows()
     cluster_row()

@@ -17,7 +17,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
-from scalekit.redis import AsyncRedisLink, RedisLink, _listener, _session
+from scalekit.redis import RedisLink, _listener, _session
 from tests.redis.listening import Heard, Listening
 from tests.redis.proxies import CERTIFICATE, Proxy
 from tests.servers.lifeline import wait_until
