@@ -18,7 +18,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from scalekit.cache import Cache, Entry, Snapshot
 from scalekit.cache.sqlalchemy import SQLAlchemyCacheStore
-from scalekit.cache.sqlalchemy._deadline import Unlimited
+from scalekit.cache.sqlalchemy._deadline import Deadline
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
 from scalekit.testing._cache_probe import place
 from scalekit.testing._driver import Driver
@@ -98,16 +98,15 @@ def test_nothing_that_was_hung_up_on_goes_back_to_the_pool(remote, postgres):
 def test_a_connection_hung_up_on_by_a_hair_is_thrown_away(world):
     """The answer came first, and then the deadline: the connection is dead all the same."""
 
-    class Late(Unlimited):
-        expired = False
-
+    class Late(Deadline):
         def done(self):
+            super().done()
             self.expired = True
 
     world.put("value")
     with world.engine.connect() as connection:
         before = connection.connection.driver_connection
-    assert world.store._database.call(Late(), "read", lambda run: run.rows("SELECT 1", ()))
+    assert world.store._database.call(Late(20), "read", lambda run: run.rows("SELECT 1", ()))
     with world.engine.connect() as connection:
         assert connection.connection.driver_connection is not before
     assert world.value() == "value"

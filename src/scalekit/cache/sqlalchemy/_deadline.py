@@ -61,19 +61,6 @@ def run_in_time(timeout: float, function: Callable[..., Any], *args: Any) -> Any
             parameters.pop("connect_timeout", None)
 
 
-class Unlimited:
-    """No deadline: a file is waited for as long as its driver allows."""
-
-    __slots__ = ()
-    expired = False
-
-    def connected(self, connection: Connection) -> None:
-        """See `Deadline.connected`."""
-
-    def done(self) -> None:
-        """See `Deadline.done`."""
-
-
 class Deadline:
     """The deadline of one operation of a thread, `timeout` seconds from now."""
 

@@ -68,8 +68,9 @@ DRIVERS: Mapping[str, tuple[Dialect, str]] = {
 KNOWN = "SQLite (pysqlite, aiosqlite) or PostgreSQL (psycopg, asyncpg)"
 
 _NO_TABLE = "42P01"
-# Another transaction was in the way: not at READ COMMITTED, but a server may be set to stricter levels.
-_IN_THE_WAY = frozenset({"40001", "40P01"})
+# Another transaction was in the way: not at READ COMMITTED, but a server may be set to stricter levels. The
+# last two are about a table that somebody else has just made; no row of ours can be one too many.
+_IN_THE_WAY = frozenset({"40001", "40P01", "23505", "42P07"})
 # Cancelled by statement_timeout, or a lock not got within lock_timeout.
 _TOO_LATE = frozenset({"57014", "55P03"})
 
