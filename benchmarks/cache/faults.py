@@ -3,9 +3,9 @@
     python -m benchmarks.cache.faults
 
 Starts servers of its own: Valkey, a Redis Cluster, PostgreSQL. A row is one fault. In the columns: a call of
-a cached function whose value was stored before the fault, then one whose value was not, with `on_error="load"`
-and "raise"; an invalidation with `on_error_invalidate="raise"` and "queue"; a call after that, and the same
-call once the fault is gone: neither may be answered with a value from before the invalidation.
+a cached function whose value was stored before the fault, then one whose value was not, with
+`on_error="load"` and "raise"; an invalidation with `on_error_invalidate="raise"` and "queue"; a call after
+that, and the same call once the fault is gone: neither may be answered with a value from before it.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def postgres_rows() -> None:
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
-    print('| fault | stored, not ("load") | the same ("raise") | invalidate ("raise") | "queue" | then | after |')
+    print('| fault | stored, not ("load") | same ("raise") | invalidate ("raise") | "queue" | then | after |')
     print("|---|---|---|---|---|---|---|")
     redis_rows()
     cluster_row()
