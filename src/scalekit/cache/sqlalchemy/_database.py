@@ -14,7 +14,7 @@ from scalekit.cache.sqlalchemy._engine import dialect_of, turn_of
 from scalekit.cache.sqlalchemy._failure import driver_errors, judged, remedy_of
 from scalekit.cache.sqlalchemy._run import Run
 from scalekit.cache.sqlalchemy._statements import Statements
-from scalekit.cache.sqlalchemy._table import create, table_of
+from scalekit.cache.sqlalchemy._table import definition, table_of
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Database:
         self.table = table_of(table, self.dialect)
         name = engine.dialect.identifier_preparer.format_table(self.table)
         self.statements = Statements(name, self.dialect, mark)
+        self._definition = definition(self.table, engine, self.dialect)
         self._errors = driver_errors(engine)
         self._turn = turn_of(engine)
         self._engine = self._sender = engine
@@ -116,7 +117,7 @@ class Database:
 
     def create(self, run: Run) -> None:
         """Make the table if it is not there."""
-        create(run, self.table)
+        run.changed(self._definition, ())
 
     def _attempt(self, limit: Limit | None, function: Callable[..., T], args: tuple[Any, ...]) -> T:
         with self._turn, self._sender.connect() as connection:

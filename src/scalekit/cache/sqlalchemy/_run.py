@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, Executable
+    from sqlalchemy import Connection
 
 
 class Run:
@@ -37,8 +37,3 @@ class Run:
         number: int = connection.exec_driver_sql(sql, parameters).rowcount
         connection.commit()
         return number
-
-    def define(self, statement: Executable) -> None:
-        """Send a definition, and commit it."""
-        self._connection.execute(statement)
-        self._connection.commit()

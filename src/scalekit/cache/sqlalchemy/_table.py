@@ -11,8 +11,9 @@ from sqlalchemy.schema import CreateTable
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from scalekit.cache.sqlalchemy._dialect import Dialect
-    from scalekit.cache.sqlalchemy._run import Run
 
 # PostgreSQL cuts longer names off.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
@@ -38,9 +39,6 @@ def table_of(name: str, dialect: Dialect) -> Table:
     )
 
 
-def create(run: Run, table: Table) -> None:
-    """Make the table if it is not there.
-
-    Of two that do so at the same time on PostgreSQL one may fail, when the other is done: it may try again.
-    """
-    run.define(CreateTable(table, if_not_exists=True))
+def definition(table: Table, engine: Engine, dialect: Dialect) -> str:
+    """Return the statement that makes the table if it is not there; several processes may send it at once."""
+    return dialect.definition.format(CreateTable(table, if_not_exists=True).compile(dialect=engine.dialect))
