@@ -31,7 +31,7 @@ _SWEPT = 1_000
 class AsyncSQLAlchemyCacheStore:
     """`SQLAlchemyCacheStore` for asyncio: it takes an `AsyncEngine` for aiosqlite, psycopg or asyncpg.
 
-    On PostgreSQL its `timeout` also bounds the wait for a connection.
+    On PostgreSQL its `timeout` bounds the wait for a connection as well.
     """
 
     def __init__(
@@ -132,8 +132,10 @@ class _LoopDeadline:
         self.expired = False
 
     def connected(self, connection: Connection) -> None:
-        """From now on the operation waits for `connection`."""
+        """From now on the operation waits for `connection`, whatever time it took to get."""
         self._connection = connection.connection.driver_connection
+        self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(self._timeout, self._ring)
 
     def done(self) -> None:
         """The operation waits for that connection no more."""
