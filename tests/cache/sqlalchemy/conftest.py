@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -124,9 +125,15 @@ def no_sweep(monkeypatch):
     monkeypatch.setattr("scalekit.cache.sqlalchemy._operations.chance", lambda: 1.0)
 
 
-@pytest.fixture
-def world(kind, url):
+@contextmanager
+def new_world(kind, url):
     with Driver() as driver:
         made = World(driver, kind, url)
         yield made
         made.close()
+
+
+@pytest.fixture
+def world(kind, url):
+    with new_world(kind, url) as made:
+        yield made

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
-from scalekit.cache.sqlalchemy._deadline import Unlimited, duplicate, shut_down
+from scalekit.cache.sqlalchemy._deadline import duplicate, shut_down
 from scalekit.cache.sqlalchemy._record import key_name, tag_name
 from scalekit.cache.sqlalchemy._statements import pieces
 from scalekit.errors import BackendError, BackendTimeout
@@ -31,7 +31,7 @@ _SWEPT = 1_000
 class AsyncSQLAlchemyCacheStore:
     """`SQLAlchemyCacheStore` for asyncio: it takes an `AsyncEngine` for aiosqlite, psycopg or asyncpg.
 
-    On PostgreSQL its `timeout` also bounds the wait for a connection.
+    On PostgreSQL its `timeout` bounds the wait for a connection as well.
     """
 
     def __init__(
@@ -58,8 +58,7 @@ class AsyncSQLAlchemyCacheStore:
             breaker_reset=breaker_reset,
         )
         self._operations = BatchOperations(self._database.statements, self._database.clock)
-        self._run = async_runner(self._database)
-        self._call = partial(self._run, self._database.call)
+        self._call = async_caller(self._database)
 
     @property
     def metadata(self) -> MetaData:
@@ -69,7 +68,7 @@ class AsyncSQLAlchemyCacheStore:
 
     async def create_all(self) -> None:
         """Make the table if it is not there; see `SQLAlchemyCacheStore.create_all`."""
-        await self._run(self._database.create_all)
+        await self._call("create_all", self._database.create)
 
     async def purge(self) -> int:
         """Take away what is over; see `SQLAlchemyCacheStore.purge`."""
@@ -133,8 +132,10 @@ class _LoopDeadline:
         self.expired = False
 
     def connected(self, connection: Connection) -> None:
-        """From now on the operation waits for `connection`."""
+        """From now on the operation waits for `connection`, whatever time it took to get."""
         self._connection = connection.connection.driver_connection
+        self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(self._timeout, self._ring)
 
     def done(self) -> None:
         """The operation waits for that connection no more."""
@@ -164,29 +165,27 @@ def _hang_up(driver: Any) -> None:
             shut_down(connected)
 
 
-def async_runner(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return what calls a function in a greenlet, with a deadline and further arguments."""
+def async_caller(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return what does an operation in a greenlet: by its name, its function, and further arguments."""
     from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415  # needs SQLAlchemy
 
-    unlimited = Unlimited()
+    if not database.dialect.remote:
+        return partial(greenlet_spawn, database.call, None)
     timeout = database.timeout
 
-    async def run_unlimited(function: Callable[..., Any], *args: Any) -> Any:
-        return await greenlet_spawn(function, unlimited, *args)
-
-    async def run(function: Callable[..., Any], *args: Any) -> Any:
+    async def call(name: str, function: Callable[..., Any], *args: Any) -> Any:
         waiting = asyncio.timeout(None)
         try:
             async with waiting:
                 limit = _LoopDeadline(waiting, timeout)
                 try:
-                    return await greenlet_spawn(function, limit, *args)
+                    return await greenlet_spawn(database.call, limit, name, function, *args)
                 finally:
                     limit.cancel()
         except TimeoutError as error:
             if isinstance(error, BackendError) or not waiting.expired():
                 raise
             detail = f"no connection within {timeout * 1000:g} ms"
-            raise BackendTimeout(database.dialect.name, "connect", detail) from error
+            raise BackendTimeout(database.dialect.name, name, detail) from error
 
-    return run if database.dialect.remote else run_unlimited
+    return call

@@ -36,10 +36,13 @@ class BatchOperations(Operations):
         missed = [names for entry, names in zip(found, wanted, strict=True) if entry is None]
         for piece in pieces(name for names in missed for name in names if name not in tokens):
             tokens |= self.made(run, piece)
-        return [
-            self.snapshot(run, names, tokens) if entry is None else with_snapshot(entry, names, tokens, now)
-            for entry, names in zip(found, wanted, strict=True)
-        ]
+        answers: list[Entry | Snapshot] = []
+        for entry, names in zip(found, wanted, strict=True):
+            if entry is None:
+                answers.append(self.snapshot(run, names, tokens))
+            else:
+                answers.append(entry if entry.fresh_until > now else with_snapshot(entry, names, tokens))
+        return answers
 
     def write_many(self, run: Run, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float) -> list[bool]:
         """Store each entry unless its snapshot has changed; return which are stored."""

@@ -14,7 +14,7 @@ from scalekit.cache.sqlalchemy._engine import dialect_of, turn_of
 from scalekit.cache.sqlalchemy._failure import driver_errors, judged, remedy_of
 from scalekit.cache.sqlalchemy._run import Run
 from scalekit.cache.sqlalchemy._statements import Statements
-from scalekit.cache.sqlalchemy._table import create, table_of
+from scalekit.cache.sqlalchemy._table import definition, table_of
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ATTEMPTS = 10
-"""Of one operation, where statements get in each other's way: with stricter isolation than READ COMMITTED."""
+"""Of one operation, after the first: with stricter isolation than READ COMMITTED statements often fail."""
 
 
 class Limit(Protocol):
@@ -69,6 +69,7 @@ class Database:
         self.table = table_of(table, self.dialect)
         name = engine.dialect.identifier_preparer.format_table(self.table)
         self.statements = Statements(name, self.dialect, mark)
+        self._definition = definition(self.table, engine, self.dialect)
         self._errors = driver_errors(engine)
         self._turn = turn_of(engine)
         self._engine = self._sender = engine
@@ -80,19 +81,11 @@ class Database:
         if not event.contains(self._engine, name, listener):
             event.listen(self._engine, name, listener)
 
-    def call(self, limit: Limit, name: str, function: Callable[..., T], *args: Any) -> T:
+    def call(self, limit: Limit | None, name: str, function: Callable[..., T], *args: Any) -> T:
         """Return what `function` returns, called with a `Run` and `args`; it may be called more than once.
 
         Raises `BackendError` where the database fails, and what `function` raises of its own.
         """
-        result: T = self._guarded(limit, name, self._attempts, function, args)
-        return result
-
-    def create_all(self, limit: Limit) -> None:
-        """Make the table if it is not there; errors as `call` has them."""
-        self._guarded(limit, "create_all", self._create)
-
-    def _guarded(self, limit: Limit, name: str, work: Callable[..., T], *args: Any) -> T:
         began = time.monotonic()
         generation = self._breaker.admit(began)
         if generation is None:
@@ -100,11 +93,15 @@ class Database:
             detail = f"not asked, the circuit breaker is open; next probe in {left:.3f} s"
             raise BackendUnavailable(self.dialect.name, name, detail)
         try:
-            result = work(limit, *args)
+            try:
+                result = self._attempt(limit, function, args)
+            except DBAPIError as error:
+                result = self._further_attempts(error, limit, function, args)
         except BaseException as error:
-            verdict = judged(error, expired=limit.expired, errors=self._errors)
+            expired = limit is not None and limit.expired
+            verdict = judged(error, expired=expired, errors=self._errors)
             alive = None if verdict is None else verdict.alive
-            if limit.expired or alive is False:
+            if expired or alive is False:
                 self._breaker.failed(generation, began, time.monotonic())
             elif alive:
                 self._breaker.succeeded(generation)
@@ -113,42 +110,45 @@ class Database:
             if verdict is None:
                 raise
             kind = BackendTimeout if verdict.late else BackendError
-            detail = f"no answer within {self.timeout * 1000:g} ms" if limit.expired else verdict.detail
+            detail = f"no answer within {self.timeout * 1000:g} ms" if expired else verdict.detail
             raise kind(self.dialect.name, name, detail) from verdict.cause
         self._breaker.succeeded(generation)
         return result
 
-    def _attempts(self, limit: Limit, function: Callable[..., T], args: tuple[Any, ...]) -> T:
-        left = _ATTEMPTS
-        tried: set[Remedy] = set()
-        while True:
-            left -= 1
-            try:
-                return self._attempt(limit, function, args)
-            except DBAPIError as error:
-                remedy = remedy_of(error)
-                if remedy is None or remedy in tried or not left or limit.expired:
-                    raise
-            if remedy != "again":
-                tried.add(remedy)
-            if remedy == "create":
-                self._create(limit)
+    def create(self, run: Run) -> None:
+        """Make the table if it is not there."""
+        run.changed(self._definition, ())
 
-    def _attempt(self, limit: Limit, function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    def _attempt(self, limit: Limit | None, function: Callable[..., T], args: tuple[Any, ...]) -> T:
         with self._turn, self._sender.connect() as connection:
+            if limit is None:
+                return function(Run(connection), *args)
             limit.connected(connection)
             try:
                 return function(Run(connection), *args)
             finally:
-                _done(limit, connection)
+                limit.done()
+                if limit.expired and not (connection.closed or connection.invalidated):
+                    connection.invalidate()  # it was hung up, whether anybody has noticed or not
 
-    def _create(self, limit: Limit) -> None:
-        with self._turn, self._engine.begin() as connection:
-            limit.connected(connection)
+    def _further_attempts(
+        self, error: DBAPIError, limit: Limit | None, function: Callable[..., T], args: tuple[Any, ...]
+    ) -> T:
+        """Try again where that may help; else raise the `error` of the attempt before, or what follows it."""
+        tried: set[Remedy] = set()
+        for _ in range(_ATTEMPTS):
+            remedy = remedy_of(error)
+            if remedy is None or remedy in tried or (limit is not None and limit.expired):
+                break
+            if remedy != "again":
+                tried.add(remedy)
             try:
-                create(self.table, connection, self.dialect)
-            finally:
-                _done(limit, connection)
+                if remedy == "create":
+                    self._attempt(limit, self.create, ())
+                return self._attempt(limit, function, args)
+            except DBAPIError as another:
+                error = another
+        raise error
 
 
 def _milliseconds(wall_clock: Clock | None, dialect: Dialect) -> Callable[[], int | None]:
@@ -156,11 +156,6 @@ def _milliseconds(wall_clock: Clock | None, dialect: Dialect) -> Callable[[], in
         raise ConfigurationError("wall_clock", wall_clock, "as a callable that returns seconds, or None")
     if wall_clock is None and dialect.remote:
         return lambda: None
-    clock = wall_clock or time.time
-    return lambda: int(clock() * 1_000)
-
-
-def _done(limit: Limit, connection: Connection) -> None:
-    limit.done()
-    if limit.expired and not (connection.closed or connection.invalidated):
-        connection.invalidate()  # it was hung up, whether anybody has noticed or not
+    if wall_clock is None:
+        return lambda: time.time_ns() // 1_000_000
+    return lambda: int(wall_clock() * 1_000)

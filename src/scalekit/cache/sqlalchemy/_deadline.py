@@ -49,7 +49,7 @@ def connect_in_time(*given: Any) -> None:
 
 
 def run_in_time(timeout: float, function: Callable[..., Any], *args: Any) -> Any:
-    """Call `function` with a deadline `timeout` seconds from now, and `args`."""
+    """Call `function` with a deadline of `timeout` seconds, and `args`."""
     added = _current.parameters = []
     try:
         return function(Deadline(timeout), *args)
@@ -61,26 +61,16 @@ def run_in_time(timeout: float, function: Callable[..., Any], *args: Any) -> Any
             parameters.pop("connect_timeout", None)
 
 
-class Unlimited:
-    """No deadline: a file is waited for as long as its driver allows."""
-
-    __slots__ = ()
-    expired = False
-
-    def connected(self, connection: Connection) -> None:
-        """See `Deadline.connected`."""
-
-    def done(self) -> None:
-        """See `Deadline.done`."""
-
-
 class Deadline:
-    """The deadline of one operation of a thread, `timeout` seconds from now."""
+    """The deadline of one operation of a thread, `timeout` seconds after it has a connection.
 
-    __slots__ = ("_alarm", "_ends", "_socket", "expired")
+    Were it to count from before, and connecting take as long, no connection would ever stay in the pool.
+    """
+
+    __slots__ = ("_alarm", "_socket", "_timeout", "expired")
 
     def __init__(self, timeout: float) -> None:
-        self._ends = monotonic() + timeout
+        self._timeout = timeout
         self._alarm: Alarm | None = None
         self._socket: socket.socket | None = None
         self.expired = False
@@ -89,7 +79,7 @@ class Deadline:
         """From now on the operation waits for `connection`."""
         # A duplicate: the driver may close its own at any time, and the number be given to somebody else's.
         self._socket = duplicate(connection.connection.driver_connection)
-        self._alarm = _alarms.set(self._ends, self._hang_up)
+        self._alarm = _alarms.set(monotonic() + self._timeout, self._hang_up)
 
     def done(self) -> None:
         """The operation waits for that connection no more."""

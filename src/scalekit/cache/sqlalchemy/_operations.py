@@ -16,13 +16,13 @@ from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry, Snapshot
 from scalekit.cache.sqlalchemy._record import (
     TOKEN_BYTES,
-    Record,
     key_name,
     names_of,
     opened,
     packed,
     section,
     tag_names,
+    tokens_of,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Operations:
             if row[2] is not None and row[0] == names[0]:
                 entry = self.alive(run, slot, now, row=row, clock=clock, tokens=tokens)
                 if entry is not None:
-                    return with_snapshot(entry, names, tokens, now)
+                    return entry if entry.fresh_until > now else with_snapshot(entry, names, tokens)
         return self.snapshot(run, names, tokens)
 
     def begin(self, run: Run, slot: Slot, outdate: bool) -> Snapshot:  # noqa: FBT001  # as the protocol has it
@@ -129,17 +129,28 @@ class Operations:
         record = opened(row[2], fingerprint=slot.serializer.fingerprint)
         if record is None:
             return None
-        left = row[3] if clock is None else record.written + record.life - clock
-        if left <= 0:
+        tags, written, life, fresh, load, data = record
+        left = row[3] if clock is None else written + life - clock
+        if left <= 0 or not (tags == section(slot.tags, tokens) or self._unchanged(run, tags, tokens)):
             return None
-        if record.tags != section(slot.tags, tokens):
-            # An entry is judged by the tags it was written with, which the slot need not name.
-            carried = record.tokens()
-            unnamed = [name for name in carried if name not in tokens]
-            known = {**tokens, **self._tokens(run, unnamed)[0]}
-            if any(known.get(name) != token for name, token in carried.items()):
-                return None
-        return entry_of(record, slot, now, left)
+        try:
+            value = slot.serializer.loads(data)
+        except ValueError:
+            return None
+        left = min(left, life)  # a clock may have been set back
+        return Entry(
+            value,
+            expires=now + left / 1_000,
+            fresh_until=now + (left - life + fresh) / 1_000,
+            load_seconds=load / 1_000_000,
+        )
+
+    def _unchanged(self, run: Run, tags: bytes, tokens: Mapping[bytes, bytes]) -> bool:
+        """Whether an entry's tags have the tokens it was written with; the slot need not name all of them."""
+        carried = tokens_of(tags)
+        unnamed = [name for name in carried if name not in tokens]
+        known = {**tokens, **self._tokens(run, unnamed)[0]}
+        return all(known.get(name) == token for name, token in carried.items())
 
     def snapshot(self, run: Run, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Snapshot:
         """Return a snapshot of `names`; those without a token get one."""
@@ -200,7 +211,7 @@ class Operations:
         if not life:
             return Written(None, None, HOUR)
         serializer = slot.serializer
-        record = Record(
+        record = (
             section(slot.tags, tokens),
             self.clock() or 0,
             life,
@@ -224,23 +235,8 @@ def new_token() -> bytes:
     return os.urandom(TOKEN_BYTES)
 
 
-def with_snapshot(entry: Entry, names: Sequence[bytes], tokens: Mapping[bytes, bytes], now: float) -> Entry:
-    """Give a stale `entry` the snapshot that a reload may start from, if all tokens were seen."""
-    if entry.fresh_until <= now and all(name in tokens for name in names):
+def with_snapshot(entry: Entry, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Entry:
+    """Give an `entry` the snapshot that a reload may start from, if all tokens were seen."""
+    if all(name in tokens for name in names):
         entry.snapshot = Snapshot([tokens[name] for name in names])
     return entry
-
-
-def entry_of(record: Record, slot: Slot, now: float, left: int) -> Entry | None:
-    """Return the entry in `record`, with `left` milliseconds to live; None if its value cannot be read."""
-    try:
-        value = slot.serializer.loads(record.value)
-    except ValueError:
-        return None
-    left = min(left, record.life)  # a clock may have been set back
-    return Entry(
-        value,
-        expires=now + left / 1_000,
-        fresh_until=now + (left - record.life + record.fresh) / 1_000,
-        load_seconds=record.load / 1_000_000,
-    )

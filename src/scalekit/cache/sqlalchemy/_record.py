@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,26 +62,23 @@ def names_of(slot: Slot) -> list[bytes]:
     return [key_name(slot.key), *tag_names(slot.tags)]
 
 
-class Record(NamedTuple):
-    """An entry as it lies in the table; it is fresh for the first `fresh` milliseconds of its `life`."""
+Record: TypeAlias = tuple[bytes, int, int, int, int, bytes]
+"""An entry as it lies in the table: tags, written, life, fresh, load, value.
 
-    tags: bytes
-    written: int
-    life: int
-    fresh: int
-    load: int
-    value: bytes
+It is fresh for the first `fresh` milliseconds of its `life`. A named tuple would cost each hit 0.3 us more.
+"""
 
-    def tokens(self) -> dict[bytes, bytes]:
-        """Return name to token of its tags."""
-        found: dict[bytes, bytes] = {}
-        at = 0
-        while at < len(self.tags):
-            start = at + _SIZE.size
-            end = start + _SIZE.unpack_from(self.tags, at)[0]
-            at = end + TOKEN_BYTES
-            found[self.tags[start:end]] = self.tags[end:at]
-        return found
+
+def tokens_of(tags: bytes) -> dict[bytes, bytes]:
+    """Return name to token of an entry's tags."""
+    found: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(tags):
+        start = at + _SIZE.size
+        end = start + _SIZE.unpack_from(tags, at)[0]
+        at = end + TOKEN_BYTES
+        found[tags[start:end]] = tags[end:at]
+    return found
 
 
 def section(tags: tuple[str, ...], tokens: Mapping[bytes, bytes]) -> bytes:
@@ -105,4 +102,4 @@ def opened(data: bytes, *, fingerprint: bytes) -> Record | None:
     if magic != _MAGIC or found != fingerprint:
         return None
     end = _HEAD.size + size
-    return Record(data[_HEAD.size : end], written, life, fresh, load, data[end:])
+    return data[_HEAD.size : end], written, life, fresh, load, data[end:]

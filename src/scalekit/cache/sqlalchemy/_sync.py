@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
-from scalekit.cache.sqlalchemy._deadline import Unlimited, connect_in_time, run_in_time
+from scalekit.cache.sqlalchemy._deadline import connect_in_time, run_in_time
 from scalekit.cache.sqlalchemy._record import key_name, tag_name
 from scalekit.cache.sqlalchemy._statements import pieces
 
@@ -72,8 +72,7 @@ class SQLAlchemyCacheStore:
             breaker_reset=breaker_reset,
         )
         self._operations = BatchOperations(self._database.statements, self._database.clock)
-        self._run = runner(self._database)
-        self._call = partial(self._run, self._database.call)
+        self._call = caller(self._database)
 
     @property
     def metadata(self) -> MetaData:
@@ -83,7 +82,7 @@ class SQLAlchemyCacheStore:
 
     def create_all(self) -> None:
         """Make the table if it is not there; several processes may do it at the same time."""
-        self._run(self._database.create_all)
+        self._call("create_all", self._database.create)
 
     def purge(self) -> int:
         """Take away what is over, entries and tokens, a thousand rows at a time; return how many were.
@@ -137,14 +136,9 @@ class SQLAlchemyCacheStore:
         return stored
 
 
-def runner(database: Database) -> Callable[..., Any]:
-    """Return what calls a function with a deadline and further arguments."""
-    if database.dialect.remote:
-        database.listen("do_connect", connect_in_time)
-        return partial(run_in_time, database.timeout)
-    unlimited = Unlimited()
-
-    def run(function: Callable[..., Any], *args: Any) -> Any:
-        return function(unlimited, *args)
-
-    return run
+def caller(database: Database) -> Callable[..., Any]:
+    """Return what does an operation: by its name, its function, and further arguments."""
+    if not database.dialect.remote:
+        return partial(database.call, None)
+    database.listen("do_connect", connect_in_time)
+    return partial(run_in_time, database.timeout, database.call)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, text
+from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table
 from sqlalchemy.schema import CreateTable
 
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Engine
 
     from scalekit.cache.sqlalchemy._dialect import Dialect
 
 # PostgreSQL cuts longer names off.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
-# Of "scalekit" in ASCII, for nothing but that others take another one.
-_ADVISORY_LOCK = 0x7363616C656B6974
 
 
 def table_of(name: str, dialect: Dialect) -> Table:
@@ -41,9 +39,6 @@ def table_of(name: str, dialect: Dialect) -> Table:
     )
 
 
-def create(table: Table, connection: Connection, dialect: Dialect) -> None:
-    """Make the table if it is not there; several processes may do it at the same time."""
-    if dialect.remote:
-        # IF NOT EXISTS alone fails for one of two that make it at the same time (a duplicate type).
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-    connection.execute(CreateTable(table, if_not_exists=True))
+def definition(table: Table, engine: Engine, dialect: Dialect) -> str:
+    """Return the statement that makes the table if it is not there; several processes may send it at once."""
+    return dialect.definition.format(CreateTable(table, if_not_exists=True).compile(dialect=engine.dialect))
