@@ -57,7 +57,7 @@ def tags(names):
 
 
 def framed(value, names, *, fingerprint=PLAIN.fingerprint, times=TIMES):
-    return sealed(value, fingerprint, times) + tags(names)
+    return sealed(value, fingerprint, map(bulk, names), times) + tags(names)
 
 
 def read(blob, names, *, wall=1_000.0, tail=None):
@@ -159,6 +159,14 @@ def test_tags_must_be_the_same_from_the_first_to_the_last():
     assert read(blob, [b"a", b"b", b"c"]) is None
 
 
+def test_an_entry_that_lost_its_tags_does_not_live_without_them():
+    blob = framed(b"value", [b"a", b"b"])
+    for kept in (b"", tags([b"a"])):
+        cut = blob[: len(blob) - len(tags([b"a", b"b"])) + len(kept)]
+        assert opened(cut).written == kept
+        assert read(cut, None, tail=kept) is None
+
+
 def test_a_frame_lives_while_every_token_is_the_same():
     a, b, c = map(bulk, (b"a", b"b", b"c"))
     frame = opened(framed(b"", [b"a", b"b"]))
@@ -220,7 +228,7 @@ def test_a_long_name_cannot_be_forged_by_a_short_one():
 def test_what_the_serializer_cannot_read_is_not_read():
     serializer = MsgspecSerializer(Any)
     for value, found in ((serializer.dumps({"a": 1}), {"a": 1}), (b"\xc1", None)):
-        blob = sealed(value, serializer.fingerprint, TIMES)
+        blob = sealed(value, serializer.fingerprint, (), TIMES)
         one = living(serializer, blob, b"", 5.0, 1_000.0)
         assert (one and one.value) == found
         several = all_living(serializer, [blob, blob], b"", 5.0, 1_000.0)

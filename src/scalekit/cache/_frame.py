@@ -8,8 +8,8 @@ that is empty or begins with "}", whose braces a cluster would not heed.
 
 An entry is a *head*, the value, and its *tags*:
 
-    head   Adler-32 of the rest of the head and the value 4 | size of head and value 4 | magic 4 |
-           fingerprint 8 | written 8 | fresh until 8 | expires 8 | load 8
+    head   Adler-32 of the rest of the head and the value 4 | size of head and value 4 | size of all 4 |
+           magic 4 | fingerprint 8 | written 8 | fresh until 8 | expires 8 | load 8
     tags   (name as a bulk string of RESP | token 8)*
 
 Integers are unsigned, times are doubles in seconds, three of them on the writer's wall clock, all big-endian.
@@ -40,7 +40,7 @@ TOKEN_BYTES = 8
 
 _LONGEST = 128
 _MAGIC = b"SKC\x03"
-_HEAD = struct.Struct(">II12sdddd")
+_HEAD = struct.Struct(">III12sdddd")
 _CHECKED = 4
 _unpack = _HEAD.unpack_from
 
@@ -97,9 +97,11 @@ class Times(NamedTuple):
     load_seconds: float
 
 
-def sealed(value: bytes, fingerprint: bytes, times: Times) -> bytes:
-    """Return the head and the value of an entry; its tags belong behind them."""
-    head = _HEAD.pack(0, _HEAD.size + len(value), _MAGIC + fingerprint, *times)
+def sealed(value: bytes, fingerprint: bytes, pieces: Iterable[bytes], times: Times) -> bytes:
+    """Return the head and the value of an entry; what it says of its tags, `pieces`, belongs behind them."""
+    size = _HEAD.size + len(value)
+    whole = size + sum(len(piece) + TOKEN_BYTES for piece in pieces)
+    head = _HEAD.pack(0, size, whole, _MAGIC + fingerprint, *times)
     rest = head[_CHECKED:] + value
     return adler32(rest).to_bytes(_CHECKED, "big") + rest
 
@@ -113,9 +115,11 @@ def living(serializer: Serializer, blob: bytes, tags: bytes, now: float, wall: f
     """Return the entry in `blob` if it is whole, of `serializer`, and has exactly `tags`; else None."""
     if len(blob) < _HEAD.size:
         return None
-    checksum, size, mark, written, fresh_until, expires, load_seconds = _unpack(blob)
+    checksum, size, whole, mark, written, fresh_until, expires, load_seconds = _unpack(blob)
     rest = blob[_CHECKED:size]
-    if blob[size:] != tags or mark != _MAGIC + serializer.fingerprint or adler32(rest) != checksum:
+    if blob[size:] != tags or len(blob) != whole:  # what was cut off may have been a tag
+        return None
+    if mark != _MAGIC + serializer.fingerprint or adler32(rest) != checksum:
         return None
     try:
         value = serializer.loads(rest[_BEFORE_VALUE:])
@@ -145,10 +149,11 @@ def all_living(
         columns = zip(*map(_unpack, blobs), strict=True)
     except struct.error:
         return None
-    checksums, sizes, marks, written, fresh_until, expires, load_seconds = columns
+    checksums, sizes, wholes, marks, written, fresh_until, expires, load_seconds = columns
     rests = [blob[_CHECKED:size] for blob, size in zip(blobs, sizes, strict=True)]
     if (
         b"".join([blob[size:] for blob, size in zip(blobs, sizes, strict=True)]) != tags
+        or tuple(map(len, blobs)) != wholes
         or marks.count(_MAGIC + serializer.fingerprint) != len(blobs)
         or tuple(map(adler32, rests)) != checksums
     ):
@@ -204,7 +209,7 @@ def opened(blob: bytes | None) -> Frame | None:
     """Return the tags of the entry in `blob`; None if they cannot be told."""
     if blob is None or len(blob) < _HEAD.size:
         return None
-    _, size, mark, *_ = _unpack(blob)
+    _, size, _, mark, *_ = _unpack(blob)
     if not mark.startswith(_MAGIC):
         return None
     at = size

@@ -65,14 +65,16 @@ def writing(slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, wal
     seconds = entry.expires - now
     life = int(min(max(0.0, seconds * 1_000), _LONGEST))
     record = b""
+    tags = tuple(map(tag_name, slot.tags))
     if life:
         fresh = min(max(0.0, entry.fresh_until - now), seconds)
         times = Times(wall, fresh_until=wall + fresh, expires=wall + seconds, load_seconds=entry.load_seconds)
-        record = sealed(slot.serializer.dumps(entry.value), slot.serializer.fingerprint, times)
+        value, fingerprint = slot.serializer.dumps(entry.value), slot.serializer.fingerprint
+        record = sealed(value, fingerprint, map(bulk, tags), times)
     return Writing(
         entry=entry_name(slot.key),
         load=load_name(slot.key),
-        tags=tuple(map(tag_name, slot.tags)),
+        tags=tags,
         life=life,
         record=record,
         seen=cast("tuple[bytes, ...] | None", snapshot),
