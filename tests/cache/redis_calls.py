@@ -56,7 +56,7 @@ class Calls:
 
 def opened(driver, kind, url, *, cluster=False, **options):
     """Return `Calls` of a store of `kind`, "sync" or "async", on the server or the cluster at `url`."""
-    options = {"timeout": "5s"} | options
+    options = {"timeout": "10s"} | options
     if not cluster:
         link = (RedisLink if kind == "sync" else AsyncRedisLink).from_url(url, **options)
         return Calls(driver, link, redis.Redis.from_url(url))

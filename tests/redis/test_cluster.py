@@ -86,7 +86,7 @@ def kind(request):
 
 
 def test_commands_find_their_shards(redis_cluster, kind):
-    with opened(kind, redis_cluster, timeout="2s") as call:
+    with opened(kind, redis_cluster, timeout="10s") as call:
         assert call.link.cluster
         assert call.pipeline([("SET", f"key {i}", i) for i in range(30)]) == [True] * 30
         assert call.pipeline([("GET", f"key {i}") for i in range(30)]) == [b"%d" % i for i in range(30)]
@@ -162,7 +162,7 @@ async def _gather(link, commands):
 
 
 def test_commands_of_one_tick_fail_each_for_itself(redis_cluster):
-    with opened(Async, redis_cluster, timeout="2s") as call:
+    with opened(Async, redis_cluster, timeout="10s") as call:
         call("SET", "a", "1")
         outcomes = call.driver(
             _gather, call.link, [("GET", "a"), ("MGET", "a", "b"), ("NOSUCH", "a"), ("PING",), ("GET", "a")]
@@ -184,7 +184,7 @@ KEYS = [f"key {i}" for i in range(12)]
 def test_every_node_is_sent_its_commands_before_a_reply_is_read(redis_cluster, monkeypatch):
     done = []
     send, receive = Connections.send, Connections.receive
-    with opened(Sync, redis_cluster, timeout="2s") as call:
+    with opened(Sync, redis_cluster, timeout="10s") as call:
         call.pipeline([("SET", key, "1") for key in KEYS])
         monkeypatch.setattr(Connections, "send", lambda *a: done.append("send") or send(*a))
         monkeypatch.setattr(Connections, "receive", lambda *a: done.append("receive") or receive(*a))
@@ -229,7 +229,7 @@ def test_a_cluster_that_serves_nothing_says_so_within_the_deadline(redis_cluster
 
 
 def test_a_slot_that_moved_is_followed_once_and_then_known(redis_cluster, kind):
-    with opened(kind, redis_cluster, timeout="2s") as call:
+    with opened(kind, redis_cluster, timeout="10s") as call:
         call("SET", "a", "1")
         source = redis_cluster.master_of("a")
         move = redis_cluster.move_of("a")
@@ -249,7 +249,7 @@ def test_a_slot_that_moved_is_followed_once_and_then_known(redis_cluster, kind):
 
 
 def test_packed_commands_find_their_nodes(redis_cluster, kind):
-    with opened(kind, redis_cluster, timeout="2s") as call:
+    with opened(kind, redis_cluster, timeout="10s") as call:
         wire = b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$1\r\n1\r\n"
         names = [key.encode() for key in KEYS]
         commands = [Packed("SET", name, wire % (len(name), name)) for name in names]
@@ -273,7 +273,7 @@ def connections(cluster):
 
 
 def test_closing_closes_the_connections_to_every_node(redis_cluster, kind):
-    with opened(kind, redis_cluster, timeout="2s") as call:
+    with opened(kind, redis_cluster, timeout="10s") as call:
         before = connections(redis_cluster)
         call.pipeline([*[("SET", key, "1") for key in KEYS], ("PING",)])
         assert connections(redis_cluster) >= before + 3
@@ -302,7 +302,7 @@ def test_the_clients_name_and_address_map_are_kept(redis_cluster):
         return ("localhost", address[1])
 
     client = redis.RedisCluster.from_url(redis_cluster.url, client_name="mine", address_remap=mapped)
-    with opened(Sync, redis_cluster, client=client, timeout="2s") as call:
+    with opened(Sync, redis_cluster, client=client, timeout="10s") as call:
         seen.clear()
         assert call.pipeline([("SET", key, "1") for key in KEYS]) == [True] * 12
         assert len(set(seen)) == 3

@@ -7,30 +7,30 @@ The braces keep an entry and the token of its loads in one slot of a cluster, so
 A name of more than `_LONGEST` bytes is replaced by its SHA-256, with "#" for the second colon; so is a key
 that is empty or begins with "}", whose braces a cluster would not heed.
 
-An entry is a *head*, the value, the *tags*, and an *end*:
+An entry is a *head*, the value, and its *tags*:
 
-    head   Adler-32 of the rest of the head and the value 4 | size of the value 4 |
-           written 8 | fresh until 8 | expires 8 | load 8
+    head   Adler-32 of the rest of the head and the value 4 | size of head and value 4 | size of all 4 |
+           magic 4 | fingerprint 8 | written 8 | fresh until 8 | expires 8 | load 8
     tags   (name as a bulk string of RESP | token 8)*
-    end    fingerprint 8 | magic 4
 
 Integers are unsigned, times are doubles in seconds, three of them on the writer's wall clock, all big-endian.
-What a reader expects after the value is thus one string of bytes, of pieces that its command had as well: a
-hundred entries are judged by a hundred comparisons. Tags need no checksum, for a damaged one never compares
-equal. It is Adler's, which takes half the time of a CRC, and is for accidents: who writes to the server can
-write anything.
+What a reader expects after the value is thus one string of bytes, of pieces that its command had as well, and
+so many entries are judged by one comparison. Tags need no checksum, for a damaged one never compares equal.
+It is Adler's, which takes half the time of a CRC, and is for accidents: who writes to the server can write
+anything.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import repeat
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import adler32
 
-from scalekit.cache._entry import Entry, NamedEntry
+from scalekit.cache._entry import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from scalekit.cache._entry import Slot
     from scalekit.cache.protocols import Serializer
@@ -40,11 +40,9 @@ TOKEN_BYTES = 8
 
 _LONGEST = 128
 _MAGIC = b"SKC\x03"
-_HEAD = struct.Struct(">IIdddd")
+_HEAD = struct.Struct(">III12sdddd")
 _CHECKED = 4
-_END_BYTES = 8 + len(_MAGIC)
-_COPIED = 8_192
-"""Up to so many bytes a copy costs less than a view of them."""
+_unpack = _HEAD.unpack_from
 
 
 def _name(kind: str, name: str, *, paired: bool) -> bytes:
@@ -111,10 +109,13 @@ class Times(NamedTuple):
     load_seconds: float
 
 
-def sealed(value: bytes, times: Times) -> bytes:
-    """Return the head and the value of an entry; its tags and its end belong behind them."""
-    rest = _HEAD.pack(0, len(value), *times)[_CHECKED:] + value
-    return adler32(rest).to_bytes(4, "big") + rest
+def sealed(value: bytes, fingerprint: bytes, pieces: Iterable[bytes], times: Times) -> bytes:
+    """Return the head and the value of an entry; what it says of its tags, `pieces`, belongs behind them."""
+    size = _HEAD.size + len(value)
+    whole = size + sum(len(piece) + TOKEN_BYTES for piece in pieces)
+    head = _HEAD.pack(0, size, whole, _MAGIC + fingerprint, *times)
+    rest = head[_CHECKED:] + value
+    return adler32(rest).to_bytes(_CHECKED, "big") + rest
 
 
 def tags_of(pieces: Iterable[bytes], tokens: Iterable[bytes]) -> bytes:
@@ -122,66 +123,23 @@ def tags_of(pieces: Iterable[bytes], tokens: Iterable[bytes]) -> bytes:
     return b"".join([part for pair in zip(pieces, tokens, strict=True) for part in pair])
 
 
-def end_of(fingerprint: bytes) -> bytes:
-    """Return the end of an entry whose serializer has `fingerprint`."""
-    return fingerprint + _MAGIC
-
-
-def living(blob: bytes, tags: bytes, serializer: Serializer, now: float, wall: float) -> Entry | None:
-    """Return the entry in `blob` if it has exactly `tags`, in that order, and can be read."""
-    tail = tags + end_of(serializer.fingerprint)
-    if not blob.endswith(tail):
-        return None
-    return _entry(NamedEntry, blob, len(blob) - len(tail), serializer.loads, now, wall)
-
-
-def all_living(
-    slots: Sequence[Slot],
-    blobs: Sequence[bytes | None],
-    said: Callable[[str], bytes],
-    now: float,
-    wall: float,
-) -> list[Entry | None]:
-    """Return the entry of each of `slots`, None where `blobs` has none that is alive by the slot's own tags.
-
-    `said` gives what a living entry says of a tag; it raises `KeyError` for one whose token is lost. An entry
-    that was written with other tags than its slot's is None as well: `opened` says what they are.
-    """
-    found: list[Entry | None] = []
-    known: object = None
-    loads: Callable[[bytes], Any] = bytes
-    end = b""
-    for (_, tags, serializer, _), blob in zip(slots, blobs, strict=True):
-        entry = None
-        if blob is not None:
-            if serializer is not known:
-                known, loads, end = serializer, serializer.loads, end_of(serializer.fingerprint)
-            try:
-                tail = b"".join(map(said, tags)) + end
-                if blob.endswith(tail):
-                    entry = _entry(NamedEntry, blob, len(blob) - len(tail), loads, now, wall)
-            except KeyError:
-                pass
-        found.append(entry)
-    return found
-
-
-def _entry(  # noqa: PLR0917  # a hit has no time for keywords
-    kind: type[Entry], blob: bytes, size: int, loads: Callable[[bytes], Any], now: float, wall: float
+def living(  # noqa: PLR0917  # a hit has no time for keywords
+    kind: type[Entry], serializer: Serializer, blob: bytes, tags: bytes, now: float, wall: float
 ) -> Entry | None:
-    """Return the entry whose head and value are the first `size` bytes of `blob`, None if they are not."""
-    if size < _HEAD.size:
+    """Return the entry in `blob`, as a `kind`, if it is whole, of `serializer`, and has exactly `tags`."""
+    if len(blob) < _HEAD.size:
         return None
-    checksum, length, written, fresh_until, expires, load_seconds = _HEAD.unpack_from(blob)
-    checked = blob[_CHECKED:size] if size < _COPIED else memoryview(blob)[_CHECKED:size]
-    if _HEAD.size + length != size or checksum != adler32(checked):
+    checksum, size, whole, mark, written, fresh_until, expires, load_seconds = _unpack(blob)
+    rest = blob[_CHECKED:size]
+    if blob[size:] != tags or len(blob) != whole:  # what was cut off may have been a tag
+        return None
+    if mark != _MAGIC + serializer.fingerprint or adler32(rest) != checksum:
         return None
     try:
-        value = loads(blob[_HEAD.size : size])
+        value = serializer.loads(rest[_BEFORE_VALUE:])
     except ValueError:
         return None
-    # Clocks of two machines differ: an entry is at least as old as new, and at most as old as it lives.
-    ahead = now - (written if wall < written else min(wall, expires))
+    ahead = now - _age_zero(written, expires, wall)
     entry = _made(kind)  # its constructor takes three times as long
     entry.value = value
     entry.expires = expires + ahead
@@ -191,15 +149,65 @@ def _entry(  # noqa: PLR0917  # a hit has no time for keywords
     return entry
 
 
+def all_living(
+    serializer: Serializer, blobs: Sequence[bytes], tags: bytes, now: float, wall: float
+) -> list[Entry] | None:
+    """Return the entries in `blobs` if `living` would return every one; else None.
+
+    `tags` are those of all of them, one after the other. They are compared as one: each tag of an entry is
+    then found in what is expected, with its token, and it does not matter in whose place.
+
+    By columns and not by rows, which takes two thirds of the time for a hundred, and thrice for one.
+    """
+    try:
+        columns = zip(*map(_unpack, blobs), strict=True)
+    except struct.error:
+        return None
+    checksums, sizes, wholes, marks, written, fresh_until, expires, load_seconds = columns
+    rests = [blob[_CHECKED:size] for blob, size in zip(blobs, sizes, strict=True)]
+    if (
+        b"".join([blob[size:] for blob, size in zip(blobs, sizes, strict=True)]) != tags
+        or tuple(map(len, blobs)) != wholes
+        or marks.count(_MAGIC + serializer.fingerprint) != len(blobs)
+        or tuple(map(adler32, rests)) != checksums
+    ):
+        return None
+    loads = serializer.loads
+    try:
+        values = [loads(rest[_BEFORE_VALUE:]) for rest in rests]
+    except ValueError:
+        return None
+    if max(written) <= wall <= min(expires):
+        began: Iterable[float] = repeat(wall)
+    else:
+        began = [_age_zero(*times, wall) for times in zip(written, expires, strict=True)]
+    entries: list[Entry] = []
+    for value, fresh, end, load, then in zip(values, fresh_until, expires, load_seconds, began):  # noqa: B905  # one is endless
+        ahead = now - then
+        entry = _made(Entry)
+        entry.value = value
+        entry.expires = end + ahead
+        entry.fresh_until = fresh + ahead
+        entry.load_seconds = load
+        entry.snapshot = None
+        entries.append(entry)
+    return entries
+
+
+def _age_zero(written: float, expires: float, wall: float) -> float:
+    """Return what time it is for an entry: clocks of two machines differ, and it lives only once."""
+    return min(max(wall, written), expires)
+
+
+_BEFORE_VALUE = _HEAD.size - _CHECKED
 _made = Entry.__new__
 
 
 class Frame(NamedTuple):
-    """An entry as it lies on the server; `tags` are the pieces and tokens it was written with."""
+    """What an entry says of its tags: the pieces and tokens it was written with, and all as it stands."""
 
-    blob: bytes
-    size: int
     tags: Sequence[tuple[bytes, bytes]]
+    written: bytes
 
     def alive(self, tokens: Mapping[bytes, bytes | None]) -> bool | None:
         """Whether each of its tags still has the token that it was written with; a lost token has changed.
@@ -210,20 +218,18 @@ class Frame(NamedTuple):
             return False
         return True if all(piece in tokens for piece, _ in self.tags) else None
 
-    def entry(self, loads: Callable[[bytes], Any], now: float, wall: float) -> Entry | None:
-        """Return what is in it; None if it is damaged, or cannot be read."""
-        return _entry(Entry, self.blob, self.size, loads, now, wall)
 
-
-def opened(blob: bytes | None, *, fingerprint: bytes) -> Frame | None:
-    """Return the frame in `blob`; None if it is of another format or type, or cannot be taken apart."""
-    if blob is None or len(blob) < _HEAD.size or not blob.endswith(end_of(fingerprint)):
+def opened(blob: bytes | None) -> Frame | None:
+    """Return the tags of the entry in `blob`; None if they cannot be told."""
+    if blob is None or len(blob) < _HEAD.size:
         return None
-    at = size = _HEAD.size + _HEAD.unpack_from(blob)[1]
+    _, size, _, mark, *_ = _unpack(blob)
+    if not mark.startswith(_MAGIC):
+        return None
+    at = size
     tags: list[tuple[bytes, bytes]] = []
-    end = len(blob) - _END_BYTES
-    while at < end:
-        line = blob.find(b"\r\n", at, end)
+    while at < len(blob):
+        line = blob.find(b"\r\n", at)
         digits = blob[at + 1 : max(line, at)]
         if not digits.isdigit():
             return None
@@ -234,4 +240,4 @@ def opened(blob: bytes | None, *, fingerprint: bytes) -> Frame | None:
             return None
         at += len(piece) + TOKEN_BYTES
         tags.append((piece, blob[at - TOKEN_BYTES : at]))
-    return Frame(blob, size, tags) if at == end else None
+    return Frame(tags, blob[size:]) if at == len(blob) else None

@@ -10,22 +10,22 @@ old as step 1 then is right: all are taken before the load begins.
 
 from __future__ import annotations
 
-from itertools import chain
-from operator import attrgetter
+from itertools import chain, repeat
+from operator import attrgetter, is_
 from typing import TYPE_CHECKING, cast
 
-from scalekit.cache._entry import Snapshot
+from scalekit.cache._entry import Entry, NamedEntry, Snapshot
 from scalekit.cache._frame import all_living, living, opened, tags_of
 from scalekit.cache.redis._commands import token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from scalekit.cache._entry import Entry, Slot
+    from scalekit.cache._entry import Slot
     from scalekit.cache._frame import Frame
     from scalekit.cache.redis._commands import Piece, Pieces
 
-_keys, _tags = attrgetter("key"), attrgetter("tags")
+_keys, _tags, _serializers = attrgetter("key"), attrgetter("tags"), attrgetter("serializer")
 
 
 def living_alone(
@@ -34,8 +34,8 @@ def living_alone(
     """Return the entry of `slot` if it is alive by the slot's own tags; the first of `values` is its blob."""
     if None in values:
         return None
-    tail = tags_of(wanted[1:], cast("Sequence[bytes]", values[1:]))
-    return living(cast("bytes", values[0]), tail, slot.serializer, now, wall)
+    blob, *tokens = cast("Sequence[bytes]", values)
+    return living(NamedEntry, slot.serializer, blob, tags_of(wanted[1:], tokens), now, wall)
 
 
 class Reading:
@@ -51,37 +51,53 @@ class Reading:
         self.wanted: list[Piece] = [*map(pieces.entry, map(_keys, slots)), *self._tag_pieces]
 
     def found(self, values: Sequence[bytes | None]) -> None:
-        """Take the values of `wanted`; `unnamed` and `missed` are what is left to do after it."""
+        """Take the values of `wanted`; `unnamed` and `lost` say what is left to do after it."""
         count = len(self._slots)
+        self._blobs = values[:count]
         self._tokens = dict(zip(self._tag_pieces, values[count:], strict=True))
-        said = {
-            tag: piece + known
-            for tag, piece, known in zip(self._named, self._tag_pieces, values[count:], strict=True)
-            if known is not None
-        }
-        entries = all_living(self._slots, values[:count], said.__getitem__, self._now, self._wall)
-        self._results: list[Entry | Snapshot | None] = [*entries]
         self._undecided: dict[int, Frame] = {}
-        if None in entries:
-            self._open(values)
+        entries = self._all_alive() if count and None not in values else None
+        self._results: list[Entry | Snapshot | None] = [*entries] if entries else [None] * count
+        if entries is None:
+            self._judge_each()
 
-    def _open(self, blobs: Sequence[bytes | None]) -> None:
-        """Judge entries that have other tags than their slots, or the same in another order."""
-        for place, slot in enumerate(self._slots):
-            if self._results[place] is None:
-                frame = opened(blobs[place], fingerprint=slot.serializer.fingerprint)
-                if frame is not None:
-                    self._undecided[place] = frame
+    def _all_alive(self) -> list[Entry] | None:
+        """Judge all entries at once, for most often they all live; None if not."""
+        serializer = self._slots[0].serializer
+        if not all(map(is_, map(_serializers, self._slots), repeat(serializer))):
+            return None
+        tokens = cast("dict[Piece, bytes]", self._tokens)
+        said = dict(zip(self._named, map(bytes.__add__, tokens, tokens.values()), strict=True))
+        tags = b"".join(map(said.__getitem__, chain.from_iterable(map(_tags, self._slots))))
+        return all_living(serializer, cast("Sequence[bytes]", self._blobs), tags, self._now, self._wall)
+
+    def _judge_each(self) -> None:
+        """Judge each entry by the tags of its slot, and those that do not live so by their own."""
+        pairs = zip(self._named, self._tokens.items(), strict=True)
+        said = {tag: piece + token for tag, (piece, token) in pairs if token is not None}
+        for place, (slot, blob) in enumerate(zip(self._slots, self._blobs, strict=True)):
+            if blob is None:
+                continue
+            entry = None
+            if said.keys() >= set(slot.tags):
+                tags = b"".join(map(said.__getitem__, slot.tags))
+                entry = living(NamedEntry, slot.serializer, blob, tags, self._now, self._wall)
+            if entry is not None:
+                self._results[place] = entry
+            elif (frame := opened(blob)) is not None:
+                self._undecided[place] = frame
         self._decide(self._tokens)
 
     def _decide(self, tokens: Mapping[Piece, bytes | None]) -> None:
+        """Judge entries one by one, each by the tags that it was written with."""
         for place, frame in list(self._undecided.items()):
             alive = frame.alive(tokens)
             if alive is not None:
                 del self._undecided[place]
             if alive:
-                loads = self._slots[place].serializer.loads
-                self._results[place] = frame.entry(loads, self._now, self._wall)
+                blob = cast("bytes", self._blobs[place])
+                serializer = self._slots[place].serializer
+                self._results[place] = living(Entry, serializer, blob, frame.written, self._now, self._wall)
 
     @property
     def unnamed(self) -> list[Piece]:

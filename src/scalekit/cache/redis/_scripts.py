@@ -18,9 +18,9 @@ def _script(text: str) -> Script:
 
 
 # KEYS: the entry, the token of its loads, those of its tags (none on a cluster, where they may be elsewhere).
-# ARGV: the entry's life (0 to take it away), how long tokens must live and how long they are given, what of
-# the entry comes before its tags and after them, "1" where the tokens were seen before a load and "0" where
-# they are new ones to use in place of lost ones, the tokens.
+# ARGV: the entry's life (0 to take it away), how long tokens must live and how long they are given, the entry
+# up to its tags, what it says of those that are not among KEYS, "1" where the tokens were seen before a load
+# and "0" where they are new ones to use in place of lost ones, the tokens.
 WRITE = _script("""
 local tags = {}
 for i = 2, #KEYS do

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
-from scalekit.cache._frame import Times, bulk, end_of, entry_name, load_name, sealed, tag_name, tags_of
+from scalekit.cache._frame import Times, bulk, entry_name, load_name, sealed, tag_name, tags_of
 from scalekit.cache.redis._commands import LEASE, token
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ class Writing(NamedTuple):
     """Milliseconds; 0 takes the entry away."""
     record: bytes
     """The entry up to its tags."""
-    end: bytes
     seen: tuple[bytes, ...] | None
     """The tokens that the load saw: of the loads, and of the tags. None where there was no load."""
 
@@ -48,36 +47,36 @@ class Writing(NamedTuple):
         """Return the operands of the script that does all."""
         names = (self.load, *self.tags)
         tokens = [token() for _ in names] if self.seen is None else self.seen
-        return (1 + len(names), self.entry, *names, *self._arguments(self.end), *tokens)
+        return (1 + len(names), self.entry, *names, *self._arguments(b""), *tokens)
 
     def after_tags(self, tokens: Sequence[bytes]) -> Operands:
         """Return the operands of the script that leaves out the tags, which have `tokens`."""
-        tail = tags_of(map(bulk, self.tags), tokens) + self.end if self.life else b""
+        tags = tags_of(map(bulk, self.tags), tokens) if self.life else b""
         load = token() if self.seen is None else self.seen[0]
-        return (2, self.entry, self.load, *self._arguments(tail), load)
+        return (2, self.entry, self.load, *self._arguments(tags), load)
 
-    def _arguments(self, tail: bytes) -> Operands:
+    def _arguments(self, tags: bytes) -> Operands:
         # Tokens are renewed when half of their time is gone, and not by every write.
-        return (self.life, self.needed, 2 * self.needed, self.record, tail, 0 if self.seen is None else 1)
+        return (self.life, self.needed, 2 * self.needed, self.record, tags, 0 if self.seen is None else 1)
 
 
 def writing(slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, wall: float) -> Writing:
     """Return the write of `entry` to `slot`; raises `SerialisationError` as its serializer does."""
     seconds = entry.expires - now
     life = int(min(max(0.0, seconds * 1_000), _LONGEST))
-    record = end = b""
+    record = b""
+    tags = tuple(map(tag_name, slot.tags))
     if life:
         fresh = min(max(0.0, entry.fresh_until - now), seconds)
         times = Times(wall, fresh_until=wall + fresh, expires=wall + seconds, load_seconds=entry.load_seconds)
-        record = sealed(slot.serializer.dumps(entry.value), times)
-        end = end_of(slot.serializer.fingerprint)
+        value, fingerprint = slot.serializer.dumps(entry.value), slot.serializer.fingerprint
+        record = sealed(value, fingerprint, map(bulk, tags), times)
     return Writing(
         entry=entry_name(slot.key),
         load=load_name(slot.key),
-        tags=tuple(map(tag_name, slot.tags)),
+        tags=tags,
         life=life,
         record=record,
-        end=end,
         seen=cast("tuple[bytes, ...] | None", snapshot),
     )
 
