@@ -19,24 +19,6 @@ from tests.servers.lifeline import wait_until
 STORE_CALLS = {"read", "begin", "write", "delete", "invalidate"}
 
 
-@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
-def kind(request):
-    return request.param
-
-
-@pytest.fixture
-def either(kind):
-    made = []
-
-    def make(*args, **options):
-        made.append(kind(*args, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
 class NotFound(Exception):
     pass
 
