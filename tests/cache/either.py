@@ -163,10 +163,12 @@ class Async(Sync):
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
 
-        self(cancel_all)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(DEADLINE)
-        self._loop.close()
+        try:
+            self(cancel_all)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(DEADLINE)
+            self._loop.close()
 
 
 def _run(outcome):

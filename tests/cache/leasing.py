@@ -20,6 +20,7 @@ class Leases:
         self.calls = Counter()
         self.fails = set()
         self.waiting = 0
+        self.denied = 0
 
     def check(self, name):
         self.calls[name] += 1
@@ -31,6 +32,7 @@ class Leases:
         with self._condition:
             holder, ends = self.held.get(key, (owner, 0.0))
             if holder != owner and ends > self._clock():
+                self.denied += 1
                 return False
             self.held[key] = (owner, self._clock() + seconds)
             return True
