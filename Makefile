@@ -15,6 +15,8 @@ OTHER_PYTHONS ?= 3.12 3.13 3.14 3.15
 RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 COVERAGE ?= $(if $(ARGS),--no-cov,--cov)
+# Other versions are about other versions: what hypothesis may find, `make test` has looked for at length.
+AGAIN = HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-brief}
 # Much of the suite waits for servers, so two processes are faster even where there are only two cores.
 WORKERS ?= $(if $(ARGS),0,auto)
 
@@ -51,14 +53,14 @@ bench: $(VENV)/.bench ## run the benchmarks against the named peers (ARGS= are t
 
 lowest: $(VENV)/.test ## run the suite with the oldest dependencies that pyproject.toml allows
 	@$(RUN) .ci/floors.py > $(VENV)/floors.txt
-	@$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-lowest COVERAGE=--no-cov \
+	@$(AGAIN) $(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-lowest COVERAGE=--no-cov \
 		CONSTRAINTS=$(VENV)/floors.txt
 
 matrix: ## run the suite on every other Python found here
 	@for version in $(OTHER_PYTHONS); do \
 		python=$$(.ci/python $$version) || { echo "Python $$version: not here"; continue; }; \
 		echo "Python $$version: $$python"; \
-		$(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version COVERAGE=--no-cov || exit 1; \
+		$(AGAIN) $(MAKE) --no-print-directory test PYTHON="$$python" VENV=.venv-$$version COVERAGE=--no-cov || exit 1; \
 	done
 
 build: $(VENV)/.dev ## build the wheel, install it elsewhere and run the example with it

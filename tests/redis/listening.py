@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 
-import redis
-import redis.asyncio
-
 from scalekit.redis import AsyncRedisLink, RedisLink
 from tests.servers.lifeline import wait_until
 

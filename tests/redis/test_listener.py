@@ -17,7 +17,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
-from scalekit.redis import AsyncRedisLink, RedisLink, _listener, _session
+from scalekit.redis import RedisLink, _listener, _session
 from tests.redis.listening import Heard, Listening
 from tests.redis.proxies import CERTIFICATE, Proxy
 from tests.servers.lifeline import wait_until
@@ -497,7 +497,7 @@ def test_bells_ring_in_a_cluster_wherever_it_is_published(in_cluster, kind, redi
         def wait():
             with listening.link.listener.bell(b"c") as bell:
                 assert bell.armed.wait(10)
-                master.cmd("EVAL", "return redis.pcall('PUBLISH', KEYS[1], '')", 1, key)
+                master.cmd("EVAL", "return redis.pcall('PUBLISH', KEYS[1], '')", 1, key)  # noqa: B023  # called below
                 assert bell.rung.wait(10)
 
         async def async_wait():
@@ -505,7 +505,7 @@ def test_bells_ring_in_a_cluster_wherever_it_is_published(in_cluster, kind, redi
 
             async with listening.link.listener.bell(b"c") as bell:
                 await bell.armed.wait()
-                await anyio.to_thread.run_sync(lambda: master.cmd("PUBLISH", "c", ""))
+                await anyio.to_thread.run_sync(lambda: master.cmd("PUBLISH", "c", ""))  # noqa: B023
                 await bell.rung.wait()
 
         key = "c"

@@ -51,7 +51,7 @@ def test_a_master_with_two_ranges_is_one():
 
 
 def test_redis_6_has_no_names():
-    nodes = "aaa ::1:6379@16379 myself,master - 0 0 1 connected 0-100\nbbb ::2:6380@16380 master - 0 0 2 connected\n"
+    nodes = "aaa ::1:6379@16379 myself,master - 0 0 1 connected 0-100\nbbb ::2:6380@16380 master - 0 0 2 connected\n"  # noqa: E501
     known = [[b"0", b"1", [b"::1", b"6379", b"aaa"]]]
     assert addresses(known, nodes, seed="seed") == [("::1", 6379), ("::2", 6380)]
 

@@ -86,10 +86,12 @@ def outgoing(session, now):
 def test_it_opens_with_tracking_and_a_probe(audience, watcher):
     session = opened(audience)
     assert session.sent == [
-        b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
-        b"*8\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$5\r\nBCAST\r\n"
-        b"$6\r\nPREFIX\r\n$4\r\nsk:e\r\n$6\r\nPREFIX\r\n$4\r\nsk:t\r\n"
-        b"*2\r\n$6\r\nUNLINK\r\n$4\r\nsk:e\r\n"
+        (
+            b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
+            b"*8\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$5\r\nBCAST\r\n"
+            b"$6\r\nPREFIX\r\n$4\r\nsk:e\r\n$6\r\nPREFIX\r\n$4\r\nsk:t\r\n"
+            b"*2\r\n$6\r\nUNLINK\r\n$4\r\nsk:e\r\n"
+        )
     ]
     assert session.proven == NEVER
 

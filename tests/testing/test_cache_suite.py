@@ -46,15 +46,15 @@ class ExtendsLifetimesOnRead(MemoryCacheStore):
     def read(self, slot, now, /):
         found = super().read(slot, now)
         if isinstance(found, Entry):
-            found.expires = now + 3_600.0
+            self._entries.nodes[slot.key].due = found.expires = now + 3_600.0
         return found
 
 
 class KeepsTheFirstLifetime(MemoryCacheStore):
     def write(self, slot, entry, snapshot, now, /):
-        old = self._nodes.get(slot.key)
+        old = self._entries.nodes.get(slot.key)
         if old is not None:
-            entry = Entry(entry.value, expires=old.expires)
+            entry = Entry(entry.value, expires=old.entry().expires)
         return super().write(slot, entry, snapshot, now)
 
 
@@ -77,15 +77,23 @@ class InvalidatesTheFirstTagOnly(MemoryCacheStore):
 
 class InvalidatesEverything(MemoryCacheStore):
     def invalidate(self, tags, /):
-        super().invalidate([*tags, *self._tags])
+        super().invalidate([*tags, *self._entries._carriers])
 
 
 class JudgesByTheReadersTags(MemoryCacheStore):
+    def __init__(self):
+        super().__init__()
+        self.written = {}
+
+    def write(self, slot, entry, snapshot, now, /):
+        stored = super().write(slot, entry, snapshot, now)
+        if stored:
+            self.written[slot.key] = (slot, entry)
+        return stored
+
     def read(self, slot, now, /):
-        node = self._nodes.get(slot.key)
-        if node is not None and len(slot.tags) < len(node.tags) and node.expires > now:
-            return Entry(node.value, expires=node.expires)
-        return super().read(slot, now)
+        written, entry = self.written.get(slot.key, (slot, None))
+        return entry if len(slot.tags) < len(written.tags) else super().read(slot, now)
 
 
 class StoresStaleFills(MemoryCacheStore):
@@ -102,8 +110,8 @@ class ClaimsToStoreStaleFills(MemoryCacheStore):
 class DeleteLetsRunningLoadsStore(MemoryCacheStore):
     def delete(self, keys, /):
         for key in keys:
-            if key in self._nodes:
-                self._remove(self._nodes[key])
+            if key in self._entries.nodes:
+                self._entries._remove(self._entries.nodes[key], [])
 
 
 class DeletesTheFirstOnly(MemoryCacheStore):
@@ -113,7 +121,7 @@ class DeletesTheFirstOnly(MemoryCacheStore):
 
 class BeginOutdatesNothing(MemoryCacheStore):
     def begin(self, slot, now, outdate, /):
-        return self._snapshot(slot)
+        return self._entries.snapshot(slot)
 
 
 class BeginAlwaysOutdates(MemoryCacheStore):
@@ -141,7 +149,7 @@ class GivesStaleEntriesAnOldSnapshot(MemoryCacheStore):
     def read(self, slot, now, /):
         found = super().read(slot, now)
         if isinstance(found, Entry) and found.fresh_until <= now:
-            found.snapshot = self._snapshot(place("another", *slot.tags))
+            found.snapshot = self._entries.snapshot(place("another", *slot.tags))
         return found
 
 
@@ -153,25 +161,32 @@ class BeginDropsTheEntry(MemoryCacheStore):
 
 class SetOutdatesNothing(MemoryCacheStore):
     def write(self, slot, entry, snapshot, now, /):
-        return super().write(slot, entry, snapshot if snapshot is not None else self._snapshot(slot), now)
+        return super().write(slot, entry, snapshot or self._entries.snapshot(slot), now)
 
 
 class FillsOutdateEachOther(MemoryCacheStore):
     def write(self, slot, entry, snapshot, now, /):
         stored = super().write(slot, entry, snapshot, now)
-        self._outdate(slot.key)
+        self._entries.outdate(slot.key)
         return stored
 
 
 class CountsInsteadOfTokens(MemoryCacheStore):
     """An absent tag counts as version 0, and every second invalidation loses the counter (ABA)."""
 
+    def __init__(self):
+        super().__init__()
+        self.counted = {}
+
     def invalidate(self, tags, /):
         for tag in tags:
-            token = self._tags.get(tag)
-            if token is not None:
-                token.dead = not token.dead
-                self.epoch = object()
+            token = self._entries._carriers.token(tag)
+            super().invalidate([tag])
+            lost = self.counted.pop(tag, None)
+            if lost is None:
+                self.counted[tag] = token
+            else:
+                lost.dead = False
 
 
 class SnapshotsAreNeverEqual(MemoryCacheStore):
@@ -205,7 +220,7 @@ class MixesKeysAndTags(MemoryCacheStore):
 class LosesNone(MemoryCacheStore):
     def read(self, slot, now, /):
         found = super().read(slot, now)
-        return self._snapshot(slot) if isinstance(found, Entry) and found.value is None else found
+        return self._entries.snapshot(slot) if isinstance(found, Entry) and found.value is None else found
 
 
 class CopiesThroughText(MemoryCacheStore):

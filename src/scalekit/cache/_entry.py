@@ -92,17 +92,18 @@ class Blind(Snapshot):
         return cls((object(),))
 
 
-class IndexedEntry(Entry):
-    """An entry that a compiled wrapper reads without calling the store.
+class IndexedEntry:
+    """What a compiled wrapper reads of an entry, without calling the store.
 
     It may be served while `epoch` is the store's own epoch and `due` lies ahead; the reader sets
     `visited`. `kinds` are the classes of the arguments it was filed under, since 1 == True == 1.0
     find the same place in a dict.
     """
 
-    __slots__ = ("due", "epoch", "kinds", "visited")
+    __slots__ = ("due", "epoch", "kinds", "value", "visited")
 
     due: float
     epoch: object
     kinds: tuple[type, ...]
+    value: Any
     visited: bool

@@ -23,7 +23,6 @@ write anything.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import adler32
@@ -53,6 +52,8 @@ def _name(kind: str, name: str, *, paired: bool) -> bytes:
     raw = name.encode("utf-8", "surrogatepass")
     mark = b":"
     if len(raw) > _LONGEST or (paired and (not raw or raw.startswith(b"}"))):
+        import hashlib  # noqa: PLC0415  # loads OpenSSL, for long names
+
         raw, mark = hashlib.sha256(raw).hexdigest().encode(), b"#"
     return (
         b"%b%b%b{%b}" % (PREFIX.encode(), kind.encode(), mark, raw)

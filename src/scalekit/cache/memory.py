@@ -1,261 +1,170 @@
 """The in-process store: bounded, exact, and never waiting.
 
-Entries hang in a ring in the order of arrival; a hand walks it from the oldest (SIEVE: Zhang et al.,
-NSDI 2024). A hit sets one bit and moves nothing, so readers take no lock. Dead entries, expired or
-invalidated, are freed by the hand and by a sweep that looks at two entries on each write: no thread,
-and what is dead is gone after as many writes as there are entries.
+A hit takes no lock and moves nothing, a write takes a few microseconds and frees what is dead besides: no
+thread, no timer, and what is dead is gone after half as many writes as there are entries.
 """
 
 from __future__ import annotations
 
-import math
-import threading
-from typing import TYPE_CHECKING, Any, Literal, cast
-from weakref import WeakValueDictionary
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from scalekit.cache._entry import Entry, IndexedEntry, Snapshot
+from scalekit.cache._carriers import Token
+from scalekit.cache._entries import Entries
+from scalekit.cache._entry import Snapshot
+from scalekit.cache._exclusive import Exclusive
+from scalekit.cache._footprint import footprint
+from scalekit.cache._raised import Raised
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from scalekit.cache._entry import Slot
+    from scalekit.cache._entry import Entry, IndexedEntry, Slot
+    from scalekit.cache._node import Node
 
 __all__ = ["MemoryCacheStore"]
 
-_SWEPT_PER_WRITE = 2
-
-
-class _Token:
-    """What a snapshot compares: alive until its key or tag is invalidated, and never alive again.
-
-    The store refers to it weakly. It lives as long as an entry carries it or a load holds it, so
-    the memory for tags is bounded by those.
-    """
-
-    __slots__ = ("__weakref__", "dead")
-
-    def __init__(self) -> None:
-        self.dead = False
-
-
-class _Node(IndexedEntry):
-    """An entry in the ring, and where it is filed."""
-
-    __slots__ = ("index", "key", "newer", "older", "place", "tags")
-
-    def __init__(self, key: str, entry: Entry, *, tags: tuple[_Token, ...]) -> None:
-        super().__init__(
-            entry.value,
-            expires=entry.expires,
-            fresh_until=entry.fresh_until,
-            load_seconds=entry.load_seconds,
-        )
-        self.key = key
-        self.tags = tags
-        self.due = entry.fresh_until
-        self.epoch = None
-        self.visited = False
-        self.kinds = ()
-        self.index: dict[Any, IndexedEntry] | None = None
-        self.place: Any = None
-        self.newer = self.older = self
-
-    def alive(self, now: float) -> bool:
-        """Whether it may be served: neither expired nor invalidated."""
-        return self.expires > now and not any(tag.dead for tag in self.tags)
+_OWN_BYTES = 300
+"""What an entry with a tag or two costs besides its value and its key (benchmarks/cache/memory.py)."""
 
 
 class MemoryCacheStore:
     """Keeps up to `max_entries` values in this process, as the objects they are (not copies).
 
-    Safe to share between threads, tasks and caches: namespaces keep caches apart, the bound is
-    common. When full it evicts the oldest entry that was not read since the hand last passed; the
-    worst case for one write is a walk over all entries, when every one of them was read, and one or
-    two steps on average. `ConfigurationError` if `max_entries` is not an integer of at least 1.
+    Safe to share between threads, tasks and caches: namespaces keep caches apart, the bound is common.
+    When full it evicts the oldest entry that was not read since the hand last passed (SIEVE), in one or two
+    steps on average and 1,000 at most: then one that was read may go.
+
+    `max_bytes` bounds the memory, too. What an entry counts is by default an estimate: what can be reached
+    from the value through containers and attributes, up to 10,000 objects, and its key, and 300 bytes.
+    With `size_of`, a callable of the value, it is what that returns, and nothing besides: an integer >= 0,
+    in whatever unit `max_bytes` is (0 for an exception that is kept). Both are asked on writes only. A
+    value that counts more than `max_bytes` is not kept, and neither is the one it was to replace.
+
+    `ConfigurationError` if a bound is not an integer of at least 1, for `size_of` without `max_bytes`, and
+    from a write whose `size_of` does not return a size.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_hand",
-        "_loads",
-        "_lock",
-        "_max_entries",
-        "_nodes",
-        "_ring",
-        "_sweep",
-        "_tags",
-        "epoch",
-    )
+    __slots__ = ("__weakref__", "_entries", "_exclusive", "_size_of", "_sized", "epoch")
 
     nonblocking: Literal[True] = True
 
-    def __init__(self, *, max_entries: int = 100_000) -> None:
-        if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
-            raise ConfigurationError("max_entries", max_entries, "as an integer >= 1")
-        self.epoch: object = object()
-        self._max_entries = max_entries
-        # Re-entrant, since freeing a value may run a finaliser that uses the cache.
-        self._lock = threading.RLock()
-        self._nodes: dict[str, _Node] = {}
-        self._tags: WeakValueDictionary[str, _Token] = WeakValueDictionary()
-        self._loads: WeakValueDictionary[str, _Token] = WeakValueDictionary()
-        self._ring = _Node(
-            "", Entry(None, expires=0.0), tags=()
-        )  # ring.newer is the oldest, ring.older the newest
-        self._hand = self._sweep = self._ring
+    def __init__(
+        self,
+        *,
+        max_entries: int = 100_000,
+        max_bytes: int | None = None,
+        size_of: Callable[[Any], int] | None = None,
+    ) -> None:
+        _check_bound("max_entries", max_entries)
+        if max_bytes is not None:
+            _check_bound("max_bytes", max_bytes)
+        if size_of is not None and not callable(size_of):
+            raise ConfigurationError("size_of", size_of, "as a callable of a value that returns its size")
+        if size_of is not None and max_bytes is None:
+            raise ConfigurationError("size_of", size_of, "together with max_bytes, which it is for")
+        self._entries = Entries(max_entries, max_bytes)
+        self._exclusive = Exclusive()
+        self._sized = max_bytes is not None
+        self._size_of = size_of
+        self.epoch: object = self._entries.epoch
 
     def __len__(self) -> int:
         """Return the number of entries held, dead ones that are not yet freed included."""
-        return len(self._nodes)
+        return len(self._entries.nodes)
 
     def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
         """Return the living entry of `slot`, or the snapshot with which a load may start."""
-        with self._lock:
-            node = self._nodes.get(slot.key)
-            if node is None:
-                return self._snapshot(slot)
-            if node.alive(now):
-                node.epoch = self.epoch
-                node.visited = True
-                return node
-            self._remove(node)
-            return self._snapshot(slot)
+        gone: list[Node] = []
+        with self._exclusive as alone:
+            if not alone:
+                return _outdated()
+            node = self._entries.found(slot, now, gone)
+            return self._entries.snapshot(slot) if node is None else node.entry()
 
     def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
         """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
-        with self._lock:
+        with self._exclusive as alone:
+            if not alone:
+                return _outdated()
             if outdate:
-                self._outdate(slot.key)
-            return self._snapshot(slot)
+                self._entries.outdate(slot.key)
+            return self._entries.snapshot(slot)
 
     def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
-        """Store `entry`, unless what `snapshot` saw has changed since; return whether it is stored."""
-        with self._lock:
+        """Store `entry`, unless what `snapshot` saw has changed since; return whether that is so."""
+        size = self._size(slot, entry) if self._sized else None
+        gone: list[Node] = []
+        with self._exclusive as alone:
+            if alone:
+                return self._entries.write(slot, entry, snapshot, now, size, gone)
             if snapshot is None:
-                self._outdate(slot.key)
-                tags = tuple(self._token(self._tags, tag) for tag in slot.tags)
-            else:
-                tokens = cast("tuple[_Token, ...]", snapshot)
-                if any(token.dead for token in tokens):
-                    return False
-                tags = tokens[1:]
-            previous = self._nodes.get(slot.key)
-            if previous is not None:
-                self._remove(previous)
-            for _ in range(_SWEPT_PER_WRITE):
-                self._sweep_one(now)
-            if entry.expires <= now:
-                return True
-            if len(self._nodes) >= self._max_entries:
-                self._evict(now)
-            node = _Node(slot.key, entry, tags=tags)
-            node.epoch = self.epoch
-            self._append(node)
-            return True
+                self._defer(partial(self._entries.write, slot, entry, None, now, size, gone))
+            return snapshot is None
 
     def delete(self, keys: Sequence[str], /) -> None:
         """Remove the entries of `keys`, and outdate the loads that are running for them."""
-        with self._lock:
-            for key in keys:
-                self._outdate(key)
-                node = self._nodes.get(key)
-                if node is not None:
-                    self._remove(node)
+        gone: list[Node] = []
+        with self._exclusive as alone:
+            if alone:
+                self._entries.delete(keys, gone)
+            else:
+                self._defer(partial(self._entries.delete, keys, gone))
 
     def invalidate(self, tags: Sequence[str], /) -> None:
         """Make every entry that carries one of `tags` unreadable, and outdate the loads that would."""
-        with self._lock:
-            for tag in tags:
-                token = self._tags.pop(tag, None)
-                if token is not None:
-                    token.dead = True
-                    self.epoch = object()
+        gone: list[Node] = []
+        with self._exclusive as alone:
+            if not alone:
+                self._defer(partial(self._entries.invalidate, tags, gone))
+            elif self._entries.invalidate(tags, gone):
+                self._next_epoch()
 
     def pin(
         self, key: str, index: dict[Any, IndexedEntry], place: Any, kinds: tuple[type, ...], lead: float, /
     ) -> None:
         """Keep `index[place]` equal to the entry of `key` for as long as that is in the store."""
-        with self._lock:
-            node = self._nodes.get(key)
-            if node is None:
-                return
-            self._unpin(node)
-            node.index, node.place, node.kinds = index, place, kinds
-            if lead == math.inf:
-                node.due = -math.inf
-            elif lead and node.load_seconds:  # else it stays one object with fresh_until: 24 bytes less
-                node.due = node.fresh_until - lead * node.load_seconds
-            index[place] = node
+        with self._exclusive as alone:
+            if alone:
+                self._entries.pin(key, index, place, kinds, lead)
 
     def renew(self, entry: IndexedEntry, now: float, /) -> bool:
         """Say whether `entry` is alive and not due; if so, bring it to the present epoch."""
-        with self._lock:
-            if (
-                not isinstance(entry, _Node)
-                or self._nodes.get(entry.key) is not entry
-                or not entry.alive(now)
-                or entry.due <= now
-            ):
-                return False
-            entry.epoch = self.epoch
-            return True
+        with self._exclusive as alone:
+            return alone and self._entries.renew(entry, now)
 
-    def _snapshot(self, slot: Slot) -> Snapshot:
-        return Snapshot(
-            (self._token(self._loads, slot.key), *(self._token(self._tags, tag) for tag in slot.tags))
-        )
+    def _defer(self, operation: Callable[[], object]) -> None:
+        """Do it at the end of the call that this one is inside of; until then no entry is of this epoch."""
+        self._exclusive.defer(partial(self._catch_up, operation))
+        self.epoch = object()
 
-    @staticmethod
-    def _token(tokens: WeakValueDictionary[str, _Token], name: str) -> _Token:
-        token = tokens.get(name)
-        if token is None:
-            token = tokens[name] = _Token()
-        return token
+    def _catch_up(self, operation: Callable[[], object]) -> None:
+        operation()
+        self._next_epoch()
 
-    def _outdate(self, key: str) -> None:
-        token = self._loads.pop(key, None)
-        if token is not None:
-            token.dead = True
+    def _next_epoch(self) -> None:
+        self.epoch = self._entries.epoch = object()
 
-    def _append(self, node: _Node) -> None:
-        newest = self._ring.older
-        node.older, node.newer = newest, self._ring
-        newest.newer = self._ring.older = node
-        self._nodes[node.key] = node
+    def _size(self, slot: Slot, entry: Entry) -> int:
+        if self._size_of is None:
+            return _OWN_BYTES + sys.getsizeof(slot.key) + footprint(entry.value)
+        if isinstance(entry.value, Raised):
+            return 0
+        size = self._size_of(entry.value)
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("size_of", size, "to return an integer >= 0")
+        return size
 
-    def _remove(self, node: _Node) -> None:
-        node.epoch = None  # a reader that has just found it must not serve it any more
-        self._unpin(node)
-        if self._hand is node:
-            self._hand = node.newer
-        if self._sweep is node:
-            self._sweep = node.newer
-        node.older.newer, node.newer.older = node.newer, node.older
-        node.older = node.newer = self._ring  # not itself: a circle would wait for the garbage collector
-        del self._nodes[node.key]
 
-    @staticmethod
-    def _unpin(node: _Node) -> None:
-        if node.index is not None and node.index.get(node.place) is node:
-            del node.index[node.place]
-        node.index = node.place = None
+def _outdated() -> Snapshot:
+    """Return a snapshot with which nothing is stored."""
+    token = Token("")
+    token.dead = True
+    return Snapshot((token,))
 
-    def _sweep_one(self, now: float) -> None:
-        node = self._sweep
-        self._sweep = node.newer
-        if node is not self._ring and not node.alive(now):
-            self._remove(node)
 
-    def _evict(self, now: float) -> None:
-        """Remove one entry: the first from the hand on that is dead or was not read since it last passed."""
-        while True:
-            node = self._hand
-            self._hand = node.newer
-            if node is self._ring:
-                continue
-            if node.visited and node.alive(now):
-                node.visited = False
-                continue
-            self._remove(node)
-            return
+def _check_bound(parameter: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigurationError(parameter, value, "as an integer >= 1")

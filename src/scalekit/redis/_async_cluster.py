@@ -15,7 +15,7 @@ from scalekit.redis._failure import is_failure, is_reply, not_served
 from scalekit.redis._slots import Scatter, SlotMap, in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Sequence
+    from collections.abc import Coroutine, Sequence
 
     from scalekit.redis._batches import Deliver
     from scalekit.redis._packed import Command
@@ -31,29 +31,36 @@ class AsyncCluster:
         self._share = timeout * _own.NODE_SHARE
         self._nodes: dict[Address, AsyncConnections] = {}
         self._slots = SlotMap()
+        self._doubted: set[Address] = set()  # nodes that failed since the map was made
         # For commands that only redis-py can place; it connects with the first.
         self._by_redis_py = _own.async_cluster(client, timeout=timeout)
 
     async def exchange(self, commands: Sequence[Command], deliver: Deliver, /) -> None:
-        if not self._slots.nodes:
-            await self._learn((), self._timeout)
-        scatter = Scatter(self._slots, commands)
-        failed: set[Address] = set()
+        scatter = await self._scatter(commands)
         others = [self._other(commands, scatter.others, deliver)] if scatter.others else []
         while errands := scatter.errands():
-            await _all([*others, *(self._run(errand, scatter, deliver, failed) for errand in errands)])
+            await _all([*others, *(self._run(errand, scatter, deliver) for errand in errands)])
             others = []
         await _all(others)
         for place in scatter.orphans:
             deliver(place, not_served())
-        if failed or scatter.orphans:
+
+    async def _scatter(self, commands: Sequence[Command]) -> Scatter:
+        """Say where `commands` go, by a map that is new where the old one leads to a node that failed."""
+        if not self._slots.nodes:
+            await self._learn()
+        scatter = Scatter(self._slots, commands)
+        if scatter.orphans or scatter.leads_to(self._doubted):
             try:
-                await self._learn(failed, self._timeout - self._share)
+                await self._learn()
             except Exception as error:
                 if not is_failure(error) and not is_reply(error):
                     raise
+            else:
+                scatter = Scatter(self._slots, commands)
+        return scatter
 
-    async def _run(self, errand: Errand, scatter: Scatter, deliver: Deliver, failed: set[Address]) -> None:
+    async def _run(self, errand: Errand, scatter: Scatter, deliver: Deliver) -> None:
         """Send an errand and deliver the replies, or the node's failure in their place."""
         open_places = dict(enumerate(errand.places))
 
@@ -63,12 +70,14 @@ class AsyncCluster:
                 deliver(place, reply)
 
         try:
+            # Not all of the deadline: the runs are few, and one that waits for a node that hangs may have
+            # commands for others as well, as may those that wait for a run.
             async with asyncio.timeout(self._share):
                 await self._node(errand.address).exchange(errand.commands, answered)
-        except Exception as error:
+        except BaseException as error:
+            self._doubted.add(errand.address)  # if we were cancelled, too: perhaps for its silence
             if not is_failure(error):
                 raise
-            failed.add(errand.address)
             for place in open_places.values():
                 if place >= 0:
                     deliver(place, error)
@@ -91,12 +100,14 @@ class AsyncCluster:
             node = self._nodes[address] = AsyncConnections(client, timeout=self._share)
         return node
 
-    async def _learn(self, avoid: Collection[Address], seconds: float) -> None:
-        """Ask the nodes, one after the other, who has which slot; those to `avoid` last."""
+    async def _learn(self) -> None:
+        """Ask the nodes, one after the other, who has which slot."""
         loop = asyncio.get_running_loop()
-        ends = loop.time() + seconds
+        ends = loop.time() + self._timeout
+        connected = [address for address, node in self._nodes.items() if node.is_connected]
+        known = [*self._slots.nodes, *_own.cluster_addresses(self._theirs)]
         failure: Exception | None = None
-        for address, share in in_turn(self._slots.nodes, _own.cluster_addresses(self._theirs), avoid):
+        for address, share in in_turn(connected, known, self._doubted):
             replies: dict[int, Any] = {}
             left = ends - loop.time()
             if left <= 0.0:
@@ -111,6 +122,7 @@ class AsyncCluster:
                 continue
             if not isinstance(replies[0], Exception):
                 self._slots = SlotMap(replies[0], address, self._theirs.nodes_manager.address_remap)
+                self._doubted = set()
                 await self._forget_the_gone()
                 return
             failure = replies[0]

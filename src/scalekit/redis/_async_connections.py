@@ -83,6 +83,11 @@ class AsyncConnections:
             raise
         return connection
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is there, to be used."""
+        return bool(self._idle)
+
     async def close(self) -> None:
         idle, self._idle = self._idle, []
         while idle:

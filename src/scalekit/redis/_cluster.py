@@ -2,7 +2,7 @@
 
 All nodes are sent their commands before the first reply is read, so a call takes as long as its slowest node
 and not as their sum; redis-py's cluster pipeline took 2.8 times as long. Only masters are asked. A node that
-fails costs its own commands, and the others are asked who serves its slots now.
+fails costs its own commands. The next call that would lead to it asks the others first who serves its slots.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scalekit.redis._failure import Crowded, is_failure, is_reply, not_served
 from scalekit.redis._slots import Scatter, SlotMap, in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from scalekit.redis._packed import Command
     from scalekit.redis._slots import Address, Errand
@@ -39,18 +39,16 @@ class Cluster:
     def _reset(self) -> None:
         self._nodes: dict[Address, Connections] = {}
         self._slots = SlotMap()
+        self._doubted: set[Address] = set()  # nodes that failed since the map was made
         self._by_redis_py = ByRedisPy(self._theirs, timeout=self._timeout)
         self._pid = os.getpid()
 
     def exchange(self, commands: Sequence[Command], /) -> list[Any]:
         if self._pid != os.getpid():
             self._reset()  # the parent's connections, and a map that it may have been about to change
-        if not self._slots.nodes:
-            self._learn(())
-        scatter = Scatter(self._slots, commands)
-        failed: set[Address] = set()
+        scatter = self._scatter(commands)
         while errands := scatter.errands():
-            turn = _Turn(scatter, failed, until=monotonic() + self._share)
+            turn = _Turn(scatter, self._doubted, until=monotonic() + self._share)
             try:
                 for errand in errands:
                     turn.send(errand, self._node(errand.address))
@@ -59,11 +57,24 @@ class Cluster:
                 turn.end()
         for place in scatter.orphans:
             scatter.replies[place] = not_served()
-        if failed or scatter.orphans:
-            self._learn_in_passing(failed)
         for place in scatter.others:
             scatter.replies[place] = self._by_redis_py.execute(commands[place])
         return scatter.replies
+
+    def _scatter(self, commands: Sequence[Command]) -> Scatter:
+        """Say where `commands` go, by a map that is new where the old one leads to a node that failed."""
+        if not self._slots.nodes:
+            self._learn()
+        scatter = Scatter(self._slots, commands)
+        if scatter.orphans or scatter.leads_to(self._doubted):
+            try:
+                self._learn()
+            except Exception as error:
+                if not is_failure(error) and not is_reply(error) and not isinstance(error, Crowded):
+                    raise
+            else:
+                scatter = Scatter(self._slots, commands)
+        return scatter
 
     def _node(self, address: Address) -> Connections:
         node = self._nodes.get(address)
@@ -72,10 +83,12 @@ class Cluster:
             node = self._nodes.setdefault(address, Connections(client, timeout=self._share))
         return node
 
-    def _learn(self, avoid: Collection[Address]) -> None:
-        """Ask the nodes, one after the other, who has which slot; those to `avoid` last."""
+    def _learn(self) -> None:
+        """Ask the nodes, one after the other, who has which slot."""
+        connected = [address for address, node in list(self._nodes.items()) if node.is_connected]
+        known = [*self._slots.nodes, *_own.cluster_addresses(self._theirs)]
         failure: Exception | None = None
-        for address, share in in_turn(self._slots.nodes, _own.cluster_addresses(self._theirs), avoid):
+        for address, share in in_turn(connected, known, self._doubted):
             left = remaining()
             if left == 0.0:
                 break
@@ -89,19 +102,13 @@ class Cluster:
             else:
                 if not isinstance(reply, Exception):
                     self._slots = SlotMap(reply, address, self._theirs.nodes_manager.address_remap)
+                    self._doubted = set()
                     self._forget_the_gone()
                     return
                 failure = reply
             finally:
                 set_deadline(outer)
         raise failure or ConnectionError("no node of the cluster is known")
-
-    def _learn_in_passing(self, failed: Collection[Address]) -> None:
-        try:
-            self._learn(failed)
-        except Exception as error:
-            if not is_failure(error) and not is_reply(error) and not isinstance(error, Crowded):
-                raise
 
     def _forget_the_gone(self) -> None:
         for address in self._nodes.keys() - set(self._slots.nodes):
@@ -117,9 +124,9 @@ class Cluster:
 class _Turn:
     """Commands on their way to several nodes at once; what is not answered `until` then is a failure."""
 
-    def __init__(self, scatter: Scatter, failed: set[Address], *, until: float) -> None:
+    def __init__(self, scatter: Scatter, doubted: set[Address], *, until: float) -> None:
         self._scatter = scatter
-        self._failed = failed
+        self._doubted = doubted
         self._until = until
         self._under_way: dict[int, tuple[Errand, Connections, Any, list[Any]]] = {}
 
@@ -159,7 +166,7 @@ class _Turn:
 
     def _failed_with(self, errand: Errand, error: Exception) -> None:
         if is_failure(error):
-            self._failed.add(errand.address)
+            self._doubted.add(errand.address)
         elif not isinstance(error, Crowded):
             raise error
         self._answered(errand, [error] * len(errand.places))

@@ -147,6 +147,11 @@ class Connections:
         except Exception as error:  # noqa: BLE001  # redis-py's trouble with a reply that was read
             return error
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is there, to be used."""
+        return bool(self._idle)
+
     def close(self) -> None:
         idle, self._idle = self._idle, []
         while (connection := _popped(idle)) is not None:

@@ -37,8 +37,8 @@ Bound: TypeAlias = "Callable[[type[Any], float], type[Any]]"
 """Turns a connection class of redis-py into the one to use, given the time-out of one operation."""
 
 
-# Of the deadline, on a cluster. A hung node must leave time to see it and to ask the others who has its slots
-# now: cut off by the deadline we learn nothing, and go on asking the hung node for ever.
+# Of the deadline, on a cluster: what a node has to answer. redis-py must see that one hangs and ask others
+# who has its slots; cut off by the deadline it learns nothing, and goes on asking the hung one for ever.
 NODE_SHARE = 0.6
 
 

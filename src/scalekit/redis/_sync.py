@@ -43,8 +43,8 @@ class RedisLink:
     Safe to share between threads, and across `fork`. `clock` drives the breaker alone; `on_event` gets a
     `LinkEvent` when the breaker changes its state.
 
-    On a cluster only masters are asked. One that does not answer has 0.6 of `timeout`; what is left goes
-    into asking the others who serves its slots now, for the calls to come.
+    On a cluster only masters are asked, and each has 0.6 of `timeout` to answer. After one did not, the next
+    call that would lead to it asks the others first who serves its slots now.
 
     Worst case: a call takes `timeout`, plus some milliseconds of scheduling.
     """

@@ -49,9 +49,10 @@ class LoadTests:
                 self._probe.outdating(slot)[i]()
                 if outdate_again:
                     self._probe.outdating(slot)[i]()
+                assert not self._probe.write(slot, "stale", snapshot), "a token must never come back (ABA)"
                 self._probe.write(slot, "fresh", self._probe.begin(slot))
                 self._probe.delete(slot.key)
-                assert not self._probe.write(slot, "stale", snapshot), "a token must never come back (ABA)"
+                assert not self._probe.write(slot, "stale", snapshot), "a deleted entry let an old load in"
                 self._probe.missed(slot)
 
     def test_what_is_invalidated_elsewhere_does_not_matter(self) -> None:

@@ -11,10 +11,9 @@ from scalekit.cache.protocols import (
     LeasingCacheStore,
 )
 from scalekit.errors import ConfigurationError
-from scalekit.redis import RedisLink
 
 if TYPE_CHECKING:
-    from scalekit.redis import AsyncRedisLink
+    from scalekit.redis import AsyncRedisLink, RedisLink
 
 
 class FarStore(LeasingCacheStore, BatchCacheStore, Protocol):
@@ -33,6 +32,8 @@ class AsyncFarStore(AsyncLeasingCacheStore, AsyncBatchCacheStore, Protocol):
 
 def far_store(given: Any) -> FarStore:
     """Return `given`, or raise `ConfigurationError` if it is not on a blocking link."""
+    from scalekit.redis import RedisLink  # noqa: PLC0415  # half of the block's import time, for those who tier
+
     if isinstance(given, type) or not isinstance(getattr(given, "link", None), RedisLink):
         raise ConfigurationError(
             "far", given, "as a RedisCacheStore (AsyncTieredCacheStore takes an AsyncRedisCacheStore)"

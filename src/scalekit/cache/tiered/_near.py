@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from scalekit.cache._entry import Entry, NamedEntry, Slot
 from scalekit.cache._frame import entry_name, tag_name, tracked_prefixes
@@ -68,7 +68,7 @@ class Copying:
     def keep(self, found: Entry | Snapshot, now: float) -> None:
         """Keep a copy of `found` if it is a fresh entry of which all that can end it will be heard."""
         if isinstance(found, NamedEntry) and found.fresh_until > now:
-            copy = Entry(
+            copy = NamedEntry(
                 found.value,
                 expires=found.expires,
                 fresh_until=found.fresh_until,
@@ -147,7 +147,8 @@ class Near:
     def renew(self, entry: IndexedEntry, now: float) -> bool:
         """See `IndexedCacheStore.renew`; moves the entry's `due` on where there is newer proof."""
         ends, here = self._ends, monotonic()
-        until = entry.fresh_until - getattr(entry.kinds, "lead", 0.0) * entry.load_seconds
+        copy = cast("NamedEntry", entry)  # as it was given to the near store
+        until = copy.fresh_until - getattr(entry.kinds, "lead", 0.0) * copy.load_seconds
         if ends <= here or until <= now:
             return False
         if 0.0 <= here - now < _SAME_CLOCK:
