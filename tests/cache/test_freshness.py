@@ -110,9 +110,13 @@ def test_jitter_shortens_by_its_fraction_at_most(place, jitter):
 
 
 def test_a_clock_that_goes_back_makes_no_negative_load():
-    policy = CachePolicy(ttl=1)
+    policy = CachePolicy(ttl=1, early_refresh=1.0)
     assert entry_of("value", policy, now=0.0, load_seconds=-5.0, chance=0.0).load_seconds == 0.0
     assert entry_of("value", policy, now=0.0, load_seconds=5.0, chance=0.0).load_seconds == 5.0
+    never = CachePolicy(ttl=1)
+    assert entry_of("value", never, now=0.0, load_seconds=5.0, chance=0.0).load_seconds == 0.0, (
+        "60 bytes less"
+    )
 
 
 # -- XFetch ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from scalekit.cache import CachePolicy
+from scalekit.cache import CachePolicy, Entry, Slot
 from scalekit.cache._async_invalidations import AsyncInvalidations
 from scalekit.cache._invalidations import Invalidations
 from scalekit.errors import BackendError
@@ -214,9 +214,9 @@ class Machine(RuleBasedStateMachine):
             assert self.loads == loads or not fresh or self.policy.early_refresh or self.age(key) >= TTL
 
     def age(self, key):
-        slot_key = f"cache:{self.find.key(key)}"
-        node = self.switch._store._nodes.get(slot_key)
-        return TTL if node is None else self.face.clock() - (node.fresh_until - TTL)
+        slot = Slot(f"cache:{self.find.key(key)}", ("cache:",), None)
+        found = self.switch._store.read(slot, self.face.clock())
+        return self.face.clock() - (found.fresh_until - TTL) if isinstance(found, Entry) else TTL
 
     @rule(key=KEY, event=st.sampled_from(["key", "tag", "all", "clear", "set", "get"]))
     def changes(self, key, event):
