@@ -8,33 +8,10 @@ from itertools import count
 
 import pytest
 
-from scalekit.cache import CachePolicy, MemoryCacheStore, _async_invalidations, _invalidations
-from scalekit.cache._async_invalidations import AsyncInvalidations
-from scalekit.cache._invalidations import Invalidations
-from scalekit.errors import BackendError, ConfigurationError, LoadTimeout
-from scalekit.testing import ManualClock, flaky
+from scalekit.cache import CachePolicy, MemoryCacheStore
+from scalekit.errors import ConfigurationError, LoadTimeout
+from scalekit.testing import ManualClock
 from tests.cache.either import Async, Sync
-from tests.servers.lifeline import wait_until
-
-STORE_CALLS = {"read", "begin", "write", "delete", "invalidate"}
-
-
-@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
-def kind(request):
-    return request.param
-
-
-@pytest.fixture
-def either(kind):
-    made = []
-
-    def make(*args, **options):
-        made.append(kind(*args, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 class NotFound(Exception):
@@ -263,139 +240,7 @@ def test_a_store_without_elections_is_refused_when_the_function_is_decorated(eit
         face.cached(Source(), ttl=1, lock="cluster")
 
 
-# -- failing stores --------------------------------------------------------------------------------
-
-
-def test_when_the_store_fails_values_are_loaded(either):
-    face, source = either(flaky(MemoryCacheStore(), rate=1.0, only=STORE_CALLS), watched=True), Source()
-    find = face.cached(source, ttl=10)
-    assert (face(find, 7), face(find, 7)) == ("7 v1", "7 v2")
-    assert face(find.refresh, 7) == "7 v3"
-    assert face(face.cache.get, "k", "default") == "default"
-    stats = face(face.cache.stats)
-    assert (stats.loads, stats.backend_errors) == (3, 4)
-    assert ("store", "error") in face.outcomes()
-    assert ("load", "outdated") in face.outcomes()
-
-
-def test_or_the_error_is_raised(either):
-    face = either(flaky(MemoryCacheStore(), rate=1.0, only=STORE_CALLS), on_error="raise")
-    find = face.cached(Source(), ttl=10)
-    for call in (find, find.refresh, face.cache.get):
-        with pytest.raises(BackendError):
-            face(call, "7")
-
-
-def test_an_invalidation_or_a_set_that_fails_is_raised(either):
-    face = either(flaky(MemoryCacheStore(), rate=1.0, only=STORE_CALLS))
-    find = face.cached(Source(), ttl=10)
-    for call, args in (
-        (face.cache.invalidate_tags, ["t"]),
-        (face.cache.delete, ["k"]),
-        (find.invalidate, [7]),
-    ):
-        with pytest.raises(BackendError):
-            face(call, *args)
-    with pytest.raises(BackendError):
-        face(face.cache.clear)
-    with pytest.raises(BackendError):
-        face(face.cache.set, "k", 1, ttl=1)
-
-
-class Switch:
-    """A store whose calls fail while it is off; what fails is written down."""
-
-    def __init__(self, store):
-        self._store = store
-        self.off = False
-
-    def __getattr__(self, name):
-        method = getattr(self._store, name)
-        if name not in STORE_CALLS:
-            raise AttributeError(name)  # not indexed: every read shall come here
-
-        def call(*args):
-            if self.off:
-                raise BackendError("switch", name, "off")
-            return method(*args)
-
-        return call
-
-    def read(self, slot, now, /):
-        return self.__getattr__("read")(slot, now)
-
-    def begin(self, slot, now, outdate, /):
-        return self.__getattr__("begin")(slot, now, outdate)
-
-    def write(self, slot, entry, snapshot, now, /):
-        return self.__getattr__("write")(slot, entry, snapshot, now)
-
-    def delete(self, keys, /):
-        return self.__getattr__("delete")(keys)
-
-    def invalidate(self, tags, /):
-        return self.__getattr__("invalidate")(tags)
-
-    nonblocking = True
-
-
-@pytest.fixture
-def no_replays(monkeypatch):
-    """Nothing is delivered behind the test's back, however slow it is."""
-
-    def pass_(self):
-        pass
-
-    for cls in (Invalidations, AsyncInvalidations):
-        monkeypatch.setattr(cls, "_replay_later", pass_)
-
-
-def test_a_queued_invalidation_is_delivered_though_nobody_reads(either, monkeypatch):
-    for module in (_invalidations, _async_invalidations):
-        monkeypatch.setattr(module, "_REPLAY", 0.001)
-    switch = Switch(MemoryCacheStore())
-    face = either(switch, on_error_invalidate="queue", watched=True)
-    find = face.cached(Source(), ttl=100, tags=["t"])
-    assert face(find, 7) == "7 v1"
-    switch.off = True
-    face(face.cache.invalidate_tags, "t")
-    switch.off = False
-
-    def delivered():
-        face.clock.advance(1)
-        face(pause)
-        return ("invalidate", "replayed") in face.outcomes()
-
-    def pause():
-        return asyncio.sleep(0.002) if isinstance(face, Async) else None
-
-    wait_until(delivered, "it is delivered")
-    assert not face.cache._reads.invalidations
-
-
-@pytest.mark.usefixtures("no_replays")
-def test_a_queued_invalidation_is_believed_before_it_is_delivered(either):
-    switch = Switch(MemoryCacheStore())
-    face, source = either(switch, on_error_invalidate="queue", watched=True), Source()
-    find = face.cached(source, ttl=100, tags=["t"])
-    other = face.cached(source, ttl=100, tags=["u"], version="other")
-    assert (face(find, 7), face(other, 7)) == ("7 v1", "7 v2")
-    switch.off = True
-    face(face.cache.invalidate_tags, "t")
-    face(face.cache.set, "k", "new", ttl=9)
-    assert face(find, 7) == "7 v3"
-    # Reads work again, but nothing is delivered yet: of what is queued, nothing is believed.
-    switch.off = False
-    face.clock.advance(0.01)  # not yet time to try again
-    assert face(find, 7) == "7 v4"
-    assert face(other, 7) == "7 v2"
-    assert face(face.cache.get, "k") is None
-    face.clock.advance(0.1)
-    assert face(find, 7) == "7 v5", "delivered, and loaded for good"
-    assert face(find, 7) == "7 v5"
-    assert ("invalidate", "queued") in face.outcomes()
-    assert ("invalidate", "replayed") in face.outcomes()
-    assert ("delete", "replayed") in face.outcomes()
+# -- what is refused ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

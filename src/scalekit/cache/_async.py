@@ -86,8 +86,9 @@ class AsyncCache:
         if on_event is not None:
             check_callable(on_event, "on_event", "as a callable of one event")
         store = MemoryCacheStore() if store is None else store
-        # A hook shall hear of every hit, so hits must not bypass the face.
-        self._indexed = index_of(store) if on_event is None else None
+        fails = failure(on_error, on_error_invalidate)
+        # A hook shall hear of every hit, and what is queued must be doubted: then no hit may bypass the face.
+        self._indexed = index_of(store) if on_event is None and not fails.queues else None
         self._names = Namespace(namespace)
         self._writing = Writing(
             plain=MsgspecSerializer(Any),
@@ -104,7 +105,7 @@ class AsyncCache:
             async_usable_store(store),
             clock=clock,
             watch=self._watch,
-            failure=failure(on_error, on_error_invalidate),
+            failure=fails,
             everything=self._names.own_tag,
         )
         self._many = AsyncReadMany(self._reads)

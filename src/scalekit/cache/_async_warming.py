@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._warm import Tally, checked_calls
@@ -49,17 +50,18 @@ class AsyncWarming:
         """Make one call and return what it came to: "loaded", "present" or "failed"."""
         args = (*self._receiver, *args)
         slot = self._plan.slot(self._plan.signature.arguments(*args, **kwargs))
+        function = partial(self._plan.function, *args, **kwargs)
         outcome = "present"
 
         async def load() -> Any:
             nonlocal outcome
             outcome = "failed"  # even if a stale value answers for it
-            value = await self._plan.function(*args, **kwargs)
+            value = await function()
             outcome = "loaded"
             return value
 
         try:
-            await self._reads.get(slot, load, self._plan.policy)
+            await self._reads.get(slot, load, self._plan.policy, behind=function)
         except Exception:  # noqa: BLE001  # told by its event; the others go on
             return "failed"
         return outcome

@@ -61,8 +61,18 @@ class ReadThrough:
             self.excuse("read", error, slot)
             return self.invalidations.blind
 
-    def get(self, slot: Slot, load: Callable[[], Any], policy: CachePolicy) -> Any:
-        """Return the value of `slot`, loaded if need be, or raise what its load raised."""
+    def get(
+        self,
+        slot: Slot,
+        load: Callable[[], Any],
+        policy: CachePolicy,
+        *,
+        behind: Callable[[], Any] | None = None,
+    ) -> Any:
+        """Return the value of `slot`, loaded if need be, or raise what its load raised.
+
+        `behind` is what loads behind the caller's back, if it must be told from what he waits for.
+        """
         landed = self.flights.landed
         found = self.look(slot)
         drawn = chance() if policy.early_refresh else 1.0
@@ -70,7 +80,7 @@ class ReadThrough:
         if isinstance(found, Entry):
             if serve:
                 if reload:
-                    work = partial(self._reload, slot, found.snapshot, load, policy, drawn)
+                    work = partial(self._reload, slot, found.snapshot, behind or load, policy, drawn)
                     self.background.start(slot.key, work)
                 return unwrapped(found.value)
             found = self.begin(slot, found.snapshot, outdate=False)

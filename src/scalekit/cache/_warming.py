@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._warm import Tally, checked_calls
@@ -42,17 +43,18 @@ class Warming:
         """Make one call and return what it came to: "loaded", "present" or "failed"."""
         args = (*self._receiver, *args)
         slot = self._plan.slot(self._plan.signature.arguments(*args, **kwargs))
+        function = partial(self._plan.function, *args, **kwargs)
         outcome = "present"
 
         def load() -> Any:
             nonlocal outcome
             outcome = "failed"  # even if a stale value answers for it
-            value = self._plan.function(*args, **kwargs)
+            value = function()
             outcome = "loaded"
             return value
 
         try:
-            self._reads.get(slot, load, self._plan.policy)
+            self._reads.get(slot, load, self._plan.policy, behind=function)
         except Exception:  # noqa: BLE001  # told by its event; the others go on
             return "failed"
         return outcome

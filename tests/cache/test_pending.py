@@ -1,0 +1,119 @@
+"""What is queued, what is doubted meanwhile, and what is taken out when it is delivered."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+from scalekit.cache import Slot, _pending
+from scalekit.cache._pending import Pending
+
+EVERYTHING = "ns:"
+
+
+@pytest.fixture
+def pending():
+    return Pending(EVERYTHING)
+
+
+def slot(key, *tags):
+    return Slot(key, (EVERYTHING, *tags), None)
+
+
+def test_nothing_is_doubted_when_nothing_is_queued(pending):
+    assert not pending
+    assert not pending.doubts(slot("k", "t"))
+    assert not pending.doubts(slot("k"))
+    assert pending.batch() == ({}, {})
+
+
+def test_keys_and_tags_are_doubted_by_name(pending):
+    pending.add(["k"], ["t"])
+    assert pending
+    assert pending.doubts(slot("k", "u"))
+    assert pending.doubts(slot("l", "u", "t"))
+    assert not pending.doubts(slot("l", "u"))
+
+
+def test_a_slot_without_tags_is_doubted_while_tags_are_queued_but_not_for_keys(pending):
+    pending.add(["k"], [])
+    assert not pending.doubts(slot("l"))
+    pending.add([], ["t"])
+    assert pending.doubts(slot("l"))
+
+
+def test_everything_is_doubted_when_everything_is_queued(pending):
+    pending.add([], [EVERYTHING])
+    assert pending.doubts(slot("l", "u"))
+
+
+def test_what_was_delivered_is_taken_out_unless_it_was_queued_again(pending):
+    pending.add(["k", "l"], ["t", "u"])
+    keys, tags = pending.batch()
+    assert (list(keys), list(tags)) == (["k", "l"], ["t", "u"])
+    pending.add(["k"], ["t"])
+    pending.add(["m"], [])
+    pending.done(keys, tags)
+    keys, tags = pending.batch()
+    assert (list(keys), list(tags)) == (["k", "m"], ["t"])
+    pending.done(keys, tags)
+    assert not pending
+    pending.done(keys, tags)
+
+
+def test_a_batch_is_a_copy(pending):
+    pending.add(["k"], ["t"])
+    keys, tags = pending.batch()
+    keys.clear(), tags.clear()
+    assert pending.doubts(slot("k"))
+
+
+def test_it_is_due_at_once_and_then_every_tenth_of_a_second(pending):
+    assert pending.due(5.0)
+    assert not pending.due(5.0)
+    assert not pending.due(5.09)
+    assert pending.due(5.1)
+
+
+def test_too_many_names_become_everything(pending, monkeypatch):
+    monkeypatch.setattr(_pending, "_MOST", 4)
+    pending.add(["a", "b"], ["t", "u"])
+    assert pending.batch() == ({"a": 1, "b": 1}, {"t": 1, "u": 1})
+    keys, tags = pending.batch()
+    pending.add(["c"], [])
+    assert pending.batch() == ({}, {EVERYTHING: 2})
+    assert pending.doubts(slot("x", "y"))
+    pending.done(keys, tags)  # which was under way
+    assert pending.batch() == ({}, {EVERYTHING: 2})
+
+
+def test_threads_queue_and_deliver_at_once(pending):
+    delivered, ended = [], threading.Event()
+
+    def deliver():
+        while pending or not ended.is_set():
+            keys, tags = pending.batch()
+            delivered.extend(keys)
+            pending.done(keys, tags)
+
+    def add(seed):
+        for i in range(300):
+            pending.add([f"{seed} {i}"], [f"t{i}"])
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        worker = threading.Thread(target=deliver)
+        threads = [threading.Thread(target=add, args=(seed,)) for seed in range(4)]
+        for thread in [worker, *threads]:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ended.set()
+        worker.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert set(delivered) == {f"{seed} {i}" for seed in range(4) for i in range(300)}
+    assert not pending
