@@ -3,8 +3,8 @@
     python -m benchmarks.cache.outage
 
 Starts a server of its own. Ours runs with its defaults: 50 ms for a call, a breaker that opens after three.
-The peers run as their documentation shows them, with the time-out of half a second that a careful user would set
-where they let one. Goals: the first call <= load + 70 ms, then <= load + 1 ms.
+The peers run as their documentation shows them, with the time-out of half a second that a careful user would
+set where they let one. Goals: the first call <= load + 70 ms, then <= load + 1 ms.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Where the package that is installed and the module that is imported have different names.
-_INSTALLED_AS = {"PIL": "pillow"}
+_INSTALLED_AS = {"PIL": "pillow", "backports": "backports.zstd"}
 
 # Refuses what was named on the command line, as if it were not installed.
 WITHOUT = """

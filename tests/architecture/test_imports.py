@@ -57,6 +57,8 @@ def test_an_unwanted_import_is_found(planted):
 
 def test_the_import_budget_has_teeth():
     assert over_budget(dict.fromkeys(BUDGETS, 5.0)) == []
+    assert over_budget({"scalekit": 9.9}, slowness=2.0) == []
+    assert over_budget({"scalekit": 10.1}, slowness=2.0) != []
     assert over_budget({"scalekit": 5.1, "scalekit.cache": 25.1, "scalekit.pools": 24.9}) == [
         "import scalekit: 5.1 ms, the budget is 5 ms",
         "import scalekit.cache: 25.1 ms, the budget is 25 ms",

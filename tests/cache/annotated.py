@@ -164,7 +164,7 @@ _MAKERS = [
 ]
 
 
-def identical(left: Any, right: Any) -> bool:
+def identical(left: Any, right: Any) -> bool:  # noqa: PLR0911  # a table, one line per row
     """Equal with equal types all the way down."""
     if type(left) is not type(right):
         # In a field that is annotated as float an int comes back as the equal float.

@@ -99,8 +99,6 @@ LOOKALIKES = st.sampled_from(
         "a",
         b"a",
         bytearray(b"a"),
-    ]
-    + [
         OrderedDict(a=1),
         defaultdict(int),
         Loose(1, 2),
@@ -111,15 +109,11 @@ LOOKALIKES = st.sampled_from(
         0.0,
         -0.0,
         float("nan"),
-    ]
-    + [
         Decimal(1),
         uuid.UUID(int=1),
         NOW,
         NOW.replace(tzinfo=None),
         NOW.replace(tzinfo=ZoneInfo("Europe/Berlin")),
-    ]
-    + [
         NOW.astimezone(timezone(timedelta(hours=1))),
         NOW.date(),
         Point(1),

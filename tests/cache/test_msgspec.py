@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NewType, TypedDict, TypeVar, Union
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NewType, TypedDict, TypeVar, Union
 from zoneinfo import ZoneInfo
 
 import msgspec
+import msgspec.inspect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,11 @@ class Point:
 class Struct(msgspec.Struct):
     at: datetime
     point: Point | None = None
+
+
+@dataclass
+class Box:
+    content: object
 
 
 class Row(NamedTuple):
@@ -147,7 +154,7 @@ class Angry(msgspec.Struct):
         raise ArithmeticError
 
 
-Json = Union[int, list["Json"], dict[str, "Json"]]
+Json = Union[int, list["Json"], dict[str, "Json"]]  # noqa: UP007
 Price = NewType("Price", float)
 Prices = TypeAliasType("Prices", list[float])
 
@@ -203,6 +210,9 @@ def test_plain_values_are_taken(value):
         (type(None), None),
         (Point | None, None),
         (object, {"a": 1}),
+        (Box, Box({"a": [1]})),
+        (float | Level, 1.5),
+        (float | Level, Level.LOW),
         (T, [1]),
         ("no type", [1]),
     ],
@@ -272,7 +282,7 @@ def test_a_typed_value_comes_back(kind, value):
         (Unhooked, Unhooked()),
         (Angry, Angry()),
         (Json, (1,)),
-        (list["Later"], [1, (2,)]),
+        (list["Later"], [1, (2,)]),  # noqa: F821
     ],
 )
 def test_a_value_that_would_change_is_refused_and_the_remedy_named(kind, value):
@@ -298,6 +308,9 @@ def test_what_was_not_written_by_it_is_a_value_error():
             MsgspecSerializer(int).loads(data)
     with pytest.raises(ValueError):
         MsgspecSerializer(Any).loads(b"\x91" * 100_000 + b"\xc0")
+    with pytest.raises(ValueError, match="1") as caught:
+        MsgspecSerializer(Failing).loads(b"\x81\xa1x\x01")
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 @pytest.mark.parametrize(
@@ -329,13 +342,29 @@ def test_a_refusal_says_what_and_why(kind, value, message):
         MsgspecSerializer(kind).dumps(value)
 
 
+def test_bytes_for_a_type_without_a_hook_are_a_value_error():
+    with pytest.raises(ValueError, match="Unhooked'> is unknown to msgspec"):
+        MsgspecSerializer(Unhooked).loads(b"\x01")
+
+
+def test_a_type_that_msgspec_cannot_describe_is_checked_by_a_round_trip(monkeypatch):
+    def type_info(kind):
+        raise TypeError
+
+    monkeypatch.setattr(msgspec.inspect, "type_info", type_info)
+    serializer = MsgspecSerializer(tuple[int, ...])
+    assert serializer.loads(serializer.dumps((1,))) == (1,)
+    with pytest.raises(SerialisationError, match="come back as"):
+        serializer.dumps([1])
+
+
 def test_a_refusal_has_its_cause():
     with pytest.raises(SerialisationError) as caught:
         MsgspecSerializer(Failing).dumps(failing())
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-@pytest.mark.parametrize("kind", [Any, Json, Union[Point, Failing], Lost, list["Later"], "nothing"])  # noqa: UP007
+@pytest.mark.parametrize("kind", [Any, Json, Union[Point, Failing], Lost, list["Later"], "nothing"])  # noqa: F821, UP007
 def test_an_annotation_that_is_not_usable_leaves_plain_values(kind):
     serializer = MsgspecSerializer(kind)
     assert serializer.loads(serializer.dumps({"a": [1, None]})) == {"a": [1, None]}
@@ -346,6 +375,49 @@ def test_an_int_given_for_a_float_comes_back_as_it_was_stored(kind):
     serializer = MsgspecSerializer(kind)
     value = [3] if kind in {Prices, Sequence[float]} else 3
     assert repr(serializer.loads(serializer.dumps(value))) == repr(value)
+
+
+ALIASES = """
+type Id = int
+type Json = None | int | list[Json] | dict[str, Json]
+type Pair[T] = tuple[T, T]
+
+@dataclass
+class Page[T]:
+    items: list[T]
+    next: "Page[T] | None" = None
+"""
+OLD_ALIASES = """
+T = TypeVar("T")
+Id = TypeAliasType("Id", int)
+Json = TypeAliasType("Json", "None | int | list[Json] | dict[str, Json]")
+Pair = tuple[T, T]
+
+@dataclass
+class Page(Generic[T]):
+    items: list[T]
+    next: "Page[T] | None" = None
+"""
+
+
+def test_aliases_and_generic_classes(monkeypatch):
+    module = ModuleType("aliases_of_this_test")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    given = {"dataclass": dataclass, "TypeVar": TypeVar, "Generic": Generic, "TypeAliasType": TypeAliasType}
+    vars(module).update(given)
+    exec(ALIASES if sys.version_info >= (3, 12) else OLD_ALIASES, vars(module))
+    page = module.Page
+    for kind, value in [
+        (module.Id, 1),
+        (list[module.Id], [1]),
+        (module.Pair[str], ("a", "b")),
+        (page[int], page([1], page([2]))),
+        (module.Json, [{"a": [1]}]),
+    ]:
+        serializer = MsgspecSerializer(kind)
+        assert serializer.loads(serializer.dumps(value)) == value
+    with pytest.raises(SerialisationError, match="annotation cannot be used"):
+        MsgspecSerializer(module.Json).dumps([(1,)])
 
 
 class Fraction:
@@ -399,7 +471,7 @@ def test_what_hooks_do_not_know_or_do_wrong_is_refused():
         MsgspecSerializer(Fraction, enc_hook=enc_hook).dumps(Fraction(1, 2))
     with pytest.raises(SerialisationError, match="Unhooked are unknown to msgspec"):
         MsgspecSerializer(Unhooked, enc_hook=enc_hook, dec_hook=dec_hook).dumps(Unhooked())
-    with pytest.raises(ValueError, match="not enough values|missing 1 required"):
+    with pytest.raises(ValueError, match="missing 1 required"):
         MsgspecSerializer(Fraction, enc_hook=enc_hook, dec_hook=dec_hook).loads(b"\x91\x01")
     for name in ("enc_hook", "dec_hook"):
         with pytest.raises(ConfigurationError, match=f"expected {name} as a callable, or None; got 3"):

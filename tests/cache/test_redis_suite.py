@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import redis
+import redis.asyncio
 
 from scalekit.cache import _frame
 from scalekit.cache.redis import AsyncRedisCacheStore, RedisCacheStore
@@ -36,3 +38,25 @@ class TestAsyncRedisCacheStore(CacheStoreSuite):
     def store(self, redis_server):
         # Its connections close with the suite's event loop.
         return AsyncRedisCacheStore(AsyncRedisLink.from_url(redis_server.url, timeout="5s"))
+
+
+class TestRedisCacheStoreOnACluster(CacheStoreSuite):
+    values = VALUES
+
+    @pytest.fixture
+    def store(self, redis_cluster):
+        with (
+            redis.RedisCluster.from_url(redis_cluster.url) as client,
+            RedisLink(client, timeout="5s") as link,
+        ):
+            yield RedisCacheStore(link)
+
+
+class TestAsyncRedisCacheStoreOnACluster(CacheStoreSuite):
+    values = VALUES
+
+    @pytest.fixture
+    def store(self, redis_cluster):
+        # The client is read, and never connected.
+        client = redis.asyncio.RedisCluster.from_url(redis_cluster.url)
+        return AsyncRedisCacheStore(AsyncRedisLink(client, timeout="5s"))

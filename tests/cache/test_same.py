@@ -118,7 +118,7 @@ def with_attributes(value, **attributes):
         (object(), object()),
         (math.nan, 1.0),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_equal_is_not_the_same(stored, read):
     assert not same(stored, read)
@@ -143,7 +143,7 @@ def test_equal_is_not_the_same(stored, read):
         ([], []),
         ({}, {}),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_the_same_in_two_objects(stored, read):
     assert same(stored, read)

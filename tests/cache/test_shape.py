@@ -101,6 +101,8 @@ OTHERS = [
     "class Lost(msgspec.Struct): next: 'Nowhere' = None\nKind = Lost",
     "class Default(msgspec.Struct):\n    x: object = msgspec.field(default_factory=dict)\nKind = Default",
     "@dataclass\nclass Kind: x: dict = field(default_factory=dict)",
+    "class A(msgspec.Struct): x: 'B'\nclass B(msgspec.Struct): \n    a: A\n    b: A\nKind = A",
+    "class A(msgspec.Struct): x: 'B'\nclass B(msgspec.Struct): \n    a: A\n    b: 'B'\nKind = A",
     "@dataclass(frozen=True)\nclass Z: x: int\n@dataclass\nclass Kind: x: Z = Z(1)\n",
 ]
 SOURCES = [PRODUCT, *(PRODUCT.replace(old, new) for old, new in CHANGES), *OTHERS]
@@ -165,10 +167,24 @@ def test_no_address_gets_into_a_shape():
     class Holder(msgspec.Struct):
         x: Any = Odd()
         y: Any = len
-        z: Any = msgspec.field(default_factory=lambda: Odd())
+        z: Any = msgspec.field(default_factory=Odd)
 
     assert "0x" not in shape_of(Holder, msgspec.inspect.type_info)
     assert "Odd" in shape_of(Holder, msgspec.inspect.type_info)
+
+
+def test_a_type_that_msgspec_cannot_decode_yet_has_another_fingerprint(monkeypatch):
+    """Or what one version wrote typed, an older one would read as plain values."""
+    newer = MsgspecSerializer(set[int]).fingerprint
+    decoder = msgspec.msgpack.Decoder
+
+    def older(kind=Any, **options):
+        if kind is not Any:
+            raise TypeError("not yet")
+        return decoder(kind, **options)
+
+    monkeypatch.setattr(msgspec.msgpack, "Decoder", older)
+    assert MsgspecSerializer(set[int]).fingerprint != newer
 
 
 def test_hooks_are_part_of_a_fingerprint_by_their_names():

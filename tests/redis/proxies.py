@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -72,6 +73,30 @@ class Proxy:
             each.close()
         for thread in self._threads:
             thread.join(5.0)
+
+
+@contextlib.contextmanager
+def always_answering(answer: bytes) -> Iterator[int]:
+    """A port on which every command gets the same `answer`."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+        def serve(client: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while data := client.recv(65_536):
+                    client.sendall(answer * len(re.findall(rb"\*\d+\r\n", data)))
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client = stack.enter_context(listener.accept()[0])
+                    threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+        accepting = threading.Thread(target=accept, daemon=True)
+        accepting.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.join(5.0)
 
 
 @contextlib.contextmanager

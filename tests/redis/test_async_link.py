@@ -16,6 +16,7 @@ from anyio.to_thread import run_sync as apart
 
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
 from scalekit.redis import AsyncRedisLink
+from scalekit.redis._packed import Packed
 from scalekit.testing import ManualClock
 from tests.redis.proxies import Proxy, full_backlog
 
@@ -79,6 +80,23 @@ async def test_replies_are_what_redis_py_gives(redis_server, key_prefix):
         await link.execute("DEL", f"{key_prefix}h")
         assert await link.pipeline(commands) == theirs
         assert await link.pipeline([]) == []
+
+
+async def test_packed_commands_travel_with_others_and_their_replies_are_raw(redis_url):
+    wired = Packed("PING", b"", b"*1\r\n$4\r\nPING\r\n")
+    async with AsyncRedisLink.from_url(redis_url, timeout="5s") as link:
+        assert await link.pipeline([wired, ("PING",), wired]) == [b"PONG", True, b"PONG"]
+        outcomes = await asyncio.gather(
+            link.pipeline([wired]),
+            link.execute("ECHO", object()),
+            link.pipeline([wired]),
+            return_exceptions=True,
+        )
+        assert [o if isinstance(o, list) else type(o) for o in outcomes] == [
+            [b"PONG"],
+            ConfigurationError,
+            [b"PONG"],
+        ]
 
 
 async def test_the_commands_of_one_tick_travel_together(own_redis, patient):

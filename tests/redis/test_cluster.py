@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -11,7 +15,9 @@ import redis
 import redis.asyncio
 
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
-from scalekit.redis import AsyncRedisLink, RedisLink
+from scalekit.redis import AsyncRedisLink, RedisLink, _own
+from scalekit.redis._connections import Connections
+from scalekit.redis._packed import Packed
 from scalekit.testing import ManualClock
 from scalekit.testing._driver import Driver
 from tests.servers.lifeline import wait_until
@@ -23,8 +29,8 @@ SLACK = 0.02
 class Sync:
     """What the tests do, over either link."""
 
-    def __init__(self, cluster, **options):
-        self.client = redis.RedisCluster.from_url(cluster.url)  # which ends in "/0"
+    def __init__(self, cluster, *, client=None, **options):
+        self.client = client or redis.RedisCluster.from_url(cluster.url)  # which ends in "/0"
         self.link = RedisLink(self.client, **options)
 
     def __call__(self, *command):
@@ -39,9 +45,9 @@ class Sync:
 
 
 class Async:
-    def __init__(self, cluster, **options):
+    def __init__(self, cluster, *, client=None, **options):
         self.driver = Driver()
-        self.client = redis.asyncio.RedisCluster(host="127.0.0.1", port=cluster.masters[0].port)
+        self.client = client or redis.asyncio.RedisCluster(host="127.0.0.1", port=cluster.masters[0].port)
         self.link = AsyncRedisLink(self.client, **options)
 
     def __call__(self, *command):
@@ -116,7 +122,7 @@ def test_a_shard_that_is_down_fails_alone(redis_cluster, kind, harm):
 
 def test_the_successor_of_a_hung_master_is_found(new_cluster):
     cluster = new_cluster(masters=3, replicas=1)
-    quick = {"breaker_reset": "100ms"}
+    quick = {"breaker_reset": "100ms", "timeout": "300ms"}
     with opened(Sync, cluster, **quick) as sync, opened(Async, cluster, **quick) as asyncio_:
         for call in (sync, asyncio_):
             wait_until(lambda call=call: timed(call, "SET", "a", "1")[1] is True, "the link knows the slots")
@@ -168,3 +174,161 @@ def test_commands_of_one_tick_fail_each_for_itself(redis_cluster):
         True,
         b"1",
     ]
+
+
+# -- the scatter --------------------------------------------------------------------------------------
+
+KEYS = [f"key {i}" for i in range(12)]
+
+
+def test_every_node_is_sent_its_commands_before_a_reply_is_read(redis_cluster, monkeypatch):
+    done = []
+    send, receive = Connections.send, Connections.receive
+    with opened(Sync, redis_cluster, timeout="2s") as call:
+        call.pipeline([("SET", key, "1") for key in KEYS])
+        monkeypatch.setattr(Connections, "send", lambda *a: done.append("send") or send(*a))
+        monkeypatch.setattr(Connections, "receive", lambda *a: done.append("receive") or receive(*a))
+        assert call.pipeline([("GET", key) for key in KEYS]) == [b"1"] * 12
+    assert done == ["send"] * 3 + ["receive"] * 3
+
+
+def test_what_other_nodes_answer_is_done_and_read_when_one_hangs(redis_cluster, kind):
+    with opened(kind, redis_cluster, timeout="300ms", breaker_failures=10**6) as call:
+        wait_until(lambda: not isinstance(outcome_of(call, KEYS), Exception), "it is connected to all")
+        victim = redis_cluster.master_of(KEYS[0])
+        victim.freeze()
+        with pytest.raises(BackendTimeout):
+            call.pipeline([("SET", key, "2") for key in KEYS])
+        for key in KEYS:
+            master = redis_cluster.master_of(key)
+            assert master is victim or master.cmd("GET", key) == b"2"
+        victim.thaw()
+
+
+def outcome_of(call, keys):
+    return timed(call.pipeline, [("SET", key, "1") for key in keys])[1]
+
+
+def test_a_cluster_that_serves_nothing_says_so_within_the_deadline(redis_cluster, kind):
+    """redis-py pauses for a quarter of a second on CLUSTERDOWN, whatever time-outs it was given."""
+    for node in redis_cluster.nodes:
+        node.cmd("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+    try:
+        with opened(kind, redis_cluster, timeout="100ms", breaker_failures=10**6) as call:
+            wait_until(lambda: not isinstance(outcome_of(call, KEYS), Exception), "it is connected to all")
+            redis_cluster.masters[2].kill()
+            alive = [key for key in KEYS if redis_cluster.master_of(key) is not redis_cluster.masters[2]]
+            wait_until(lambda: "CLUSTERDOWN" in str(timed(call, "GET", alive[0])[1]).upper(), "it is down")
+            measured = [timed(call, "GET", alive[0]) for _ in range(5)]
+            assert all("down" in str(outcome) for _, outcome in measured)
+            assert min(seconds for seconds, _ in measured) < 0.1 + SLACK
+    finally:
+        redis_cluster.masters[2].restore()
+        for node in redis_cluster.nodes:
+            node.cmd("CONFIG", "SET", "cluster-require-full-coverage", "no")
+
+
+def test_a_slot_that_moved_is_followed_once_and_then_known(redis_cluster, kind):
+    with opened(kind, redis_cluster, timeout="2s") as call:
+        call("SET", "a", "1")
+        source = redis_cluster.master_of("a")
+        move = redis_cluster.move_of("a")
+        move.begin()
+        assert call("GET", "a") == b"1"
+        move.take(b"a")
+        assert call("GET", "a") == b"1"  # by way of ASK
+        assert call("INCR", "a") == 2
+        move.end()
+        assert call("GET", "a") == b"2"  # by way of MOVED
+        source.cmd("CONFIG", "RESETSTAT")
+        assert call.pipeline([("GET", "a"), ("GET", "a")]) == [b"2", b"2"]
+        assert "get" not in source.calls()
+        move.undo()
+        assert call("GET", "a") == b"2"
+        call("DEL", "a")
+
+
+def test_packed_commands_find_their_nodes(redis_cluster, kind):
+    with opened(kind, redis_cluster, timeout="2s") as call:
+        wire = b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$1\r\n1\r\n"
+        names = [key.encode() for key in KEYS]
+        commands = [Packed("SET", name, wire % (len(name), name)) for name in names]
+        replies = call.pipeline([*commands, *[("GET", key) for key in KEYS], ("PING",)])
+        assert replies == [b"OK"] * 12 + [b"1"] * 12 + [True]
+
+
+def test_few_connections_for_many_threads(redis_cluster):
+    """Each holds one to every node at once: they take them in one order, or would wait for each other."""
+    client = redis.RedisCluster.from_url(redis_cluster.url, max_connections=1)
+    with opened(Sync, redis_cluster, client=client, timeout="10s") as call, ThreadPoolExecutor(8) as pool:
+        rounds = [[("INCR", key) for key in (KEYS if i % 2 else KEYS[::-1])] for i in range(60)]
+        list(pool.map(call.pipeline, rounds))
+        assert call.pipeline([("GET", key) for key in KEYS]) == [b"60"] * 12
+
+
+def connections(cluster):
+    return sum(
+        b"lib-name=redis-py" in line for n in cluster.nodes for line in n.cmd("CLIENT", "LIST").splitlines()
+    )
+
+
+def test_closing_closes_the_connections_to_every_node(redis_cluster, kind):
+    with opened(kind, redis_cluster, timeout="2s") as call:
+        before = connections(redis_cluster)
+        call.pipeline([*[("SET", key, "1") for key in KEYS], ("PING",)])
+        assert connections(redis_cluster) >= before + 3
+        call.driver(call.link.aclose) if kind is Async else call.link.close()
+        wait_until(lambda: connections(redis_cluster) <= before, "they are gone")
+        assert call("GET", KEYS[0]) == b"1"
+
+
+def test_the_nodes_connections_are_like_the_clients():
+    client = redis.asyncio.RedisCluster(
+        "localhost", ssl=True, username="u", password="p", max_connections=7, client_name="n"
+    )
+    node = _own.cluster_node(client, "10.0.0.9", 9, asynchronous=True).connection_pool
+    assert issubclass(node.connection_class, redis.asyncio.SSLConnection)
+    assert (node.connection_kwargs["host"], node.connection_kwargs["port"]) == ("10.0.0.9", 9)
+    given = {name: node.connection_kwargs[name] for name in ("username", "password", "client_name")}
+    assert given == {"username": "u", "password": "p", "client_name": "n"}
+    assert node.max_connections == 7
+
+
+def test_the_clients_name_and_address_map_are_kept(redis_cluster):
+    seen = []
+
+    def mapped(address):
+        seen.append(address)
+        return ("localhost", address[1])
+
+    client = redis.RedisCluster.from_url(redis_cluster.url, client_name="mine", address_remap=mapped)
+    with opened(Sync, redis_cluster, client=client, timeout="2s") as call:
+        seen.clear()
+        assert call.pipeline([("SET", key, "1") for key in KEYS]) == [True] * 12
+        assert len(set(seen)) == 3
+        assert all(b"name=mine" in node.cmd("CLIENT", "LIST") for node in redis_cluster.nodes)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_uses_connections_of_its_own(redis_cluster):
+    script = f"""
+import os
+import redis
+from scalekit.redis import RedisLink
+client = redis.RedisCluster.from_url({redis_cluster.url!r})
+link = RedisLink(client, timeout="5s")
+script = "return redis.call('GET', KEYS[1])"
+keys = [f"key {{i}}" for i in range(12)]
+link.pipeline([("SET", key, key) for key in keys])
+def ports():
+    return {{c.link_socket.getsockname()[1] for n in link._transport._nodes.values() for c in n._idle}}
+mine = ports()
+child = os.fork()
+if child == 0:
+    right = link.pipeline([("GET", key) for key in keys]) == [key.encode() for key in keys]
+    os._exit(0 if right and not ports() & mine else 1)
+assert os.waitpid(child, 0)[1] == 0, "the child spoke on its parent's sockets"
+assert link.pipeline([("GET", key) for key in keys]) == [key.encode() for key in keys]
+assert ports() == mine
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)

@@ -27,7 +27,7 @@ class Connection:
     def disconnect(self):
         self.connected = False
 
-    def can_read(self, _):
+    def is_stirred(self):
         return False
 
     def pack_commands(self, commands):

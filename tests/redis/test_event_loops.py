@@ -36,7 +36,8 @@ gc.collect()
 """
     arguments = [sys.executable, "-X", "dev", "-W", "error", "-c", script]
     done = subprocess.run(arguments, check=True, timeout=30, capture_output=True, text=True)
-    assert done.stderr == ""
+    # asyncio's word on a step that took long is about the machine.
+    assert [line for line in done.stderr.splitlines() if not line.startswith("Executing ")] == []
 
 
 def test_two_loops_at_once(redis_url):

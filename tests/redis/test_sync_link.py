@@ -17,6 +17,7 @@ import redis.asyncio
 
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
 from scalekit.redis import RedisLink
+from scalekit.redis._packed import Packed
 from scalekit.testing import ManualClock
 from tests.redis.proxies import CERTIFICATE, Proxy, full_backlog
 from tests.servers.lifeline import wait_until
@@ -77,6 +78,21 @@ def test_replies_are_what_redis_py_gives(redis_server, key_prefix):
         client.delete(f"{key_prefix}h")
         assert link.pipeline(commands) == theirs
         assert link.pipeline([]) == []
+
+
+ECHO = Packed("ECHO", b"", b"*2\r\n$4\r\nECHO\r\n$5\r\nwired\r\n")
+NO_SUCH = Packed("NOSUCH", b"", b"*1\r\n$6\r\nNOSUCH\r\n")
+
+
+def test_packed_commands_travel_with_others_and_their_replies_are_raw(redis_url, key_prefix):
+    name = f"{key_prefix}a".encode()
+    put = Packed("SET", name, b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$1\r\n1\r\n" % (len(name), name))
+    with RedisLink.from_url(redis_url, timeout="5s", breaker_failures=1) as link:
+        assert link.pipeline([ECHO]) == [b"wired"]
+        assert link.pipeline([put, ("SET", name, "2"), ECHO, ("GET", name)]) == [b"OK", True, b"wired", b"2"]
+        with pytest.raises(BackendError, match="redis NOSUCH"):
+            link.pipeline([NO_SUCH])
+        assert link.state == "closed"
 
 
 def test_an_error_reply_is_the_commands_fault_not_the_servers(redis_url, key_prefix):

@@ -80,6 +80,12 @@ class RedisCluster:
             "every node knows the replicas",
         )
 
+    def move_of(self, key: str) -> SlotMove:
+        """Return the move of the slot of `key` to another master, not yet begun."""
+        source = self.master_of(key)
+        target = next(master for master in self.masters if master is not source)
+        return SlotMove(self, self.nodes[0].cmd("CLUSTER", "KEYSLOT", key), source, target)
+
     def flush(self) -> None:
         """Empty every master."""
         for node in self.masters:
@@ -94,3 +100,48 @@ class RedisCluster:
     def close(self) -> None:
         for node in self.nodes:
             node.close()
+
+
+class SlotMove:
+    """The move of a slot from its home to another master, step by step."""
+
+    def __init__(self, cluster: RedisCluster, slot: int, home: RedisServer, target: RedisServer) -> None:
+        self._nodes = cluster.nodes
+        self._slot = slot
+        self._home = home
+        self._source, self._target = home, target
+
+    def begin(self) -> None:
+        """Let both know; the source still has every key."""
+        self._target.cmd("CLUSTER", "SETSLOT", self._slot, "IMPORTING", self._source.cmd("CLUSTER", "MYID"))
+        self._source.cmd("CLUSTER", "SETSLOT", self._slot, "MIGRATING", self._target.cmd("CLUSTER", "MYID"))
+
+    def take(self, *keys: bytes) -> None:
+        """Move some keys."""
+        for key in keys:
+            self._source.cmd("MIGRATE", "127.0.0.1", self._target.port, key, 0, 1_000)
+
+    def end(self) -> None:
+        """Move the rest, and the slot itself, of which every node knows in the end."""
+        while keys := self._source.cmd("CLUSTER", "GETKEYSINSLOT", self._slot, 100):
+            self.take(*keys)
+        owner = self._target.cmd("CLUSTER", "MYID")
+        for node in (self._target, self._source):  # in this order the new owner's word counts
+            node.cmd("CLUSTER", "SETSLOT", self._slot, "NODE", owner)
+        wait_until(lambda: all(self._owner(node) == owner for node in self._nodes), "all know of the move")
+        self._source, self._target = self._target, self._source
+
+    def undo(self) -> None:
+        """Bring the slot home, wherever its move has got to."""
+        if self._source is self._home:
+            for node in (self._source, self._target):
+                node.cmd("CLUSTER", "SETSLOT", self._slot, "STABLE")
+        else:
+            self.begin()
+            self.end()
+
+    def _owner(self, node: RedisServer) -> bytes | None:
+        for first, last, master, *_ in node.cmd("CLUSTER", "SLOTS"):
+            if first <= self._slot <= last:
+                return bytes(master[2])
+        return None

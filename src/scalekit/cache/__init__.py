@@ -13,6 +13,7 @@ __all__ = [
     "AsyncCachedFunction",
     "AsyncCachedManyFunction",
     "AsyncLeasingCacheStore",
+    "AsyncTieredCacheStore",
     "BatchCacheStore",
     "Cache",
     "CacheEvent",
@@ -33,6 +34,7 @@ __all__ = [
     "Serializer",
     "Slot",
     "Snapshot",
+    "TieredCacheStore",
     "WarmReport",
 ]
 
@@ -99,6 +101,8 @@ if TYPE_CHECKING:
     from scalekit.cache.protocols import (
         Serializer as Serializer,
     )
+    from scalekit.cache.tiered import AsyncTieredCacheStore as AsyncTieredCacheStore
+    from scalekit.cache.tiered import TieredCacheStore as TieredCacheStore
 else:
     __getattr__, __dir__ = exports(
         __name__,
@@ -131,5 +135,6 @@ else:
                 "NonblockingCacheStore",
                 "Serializer",
             ],
+            "tiered": ["AsyncTieredCacheStore", "TieredCacheStore"],
         },
     )

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scalekit.cache._async_calls import async_cached_function, async_cached_many_function
 from scalekit.cache._async_read_many import AsyncReadMany
 from scalekit.cache._async_read_through import AsyncReadThrough
+from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry
 from scalekit.cache._freshness import entry_of
-from scalekit.cache._many import ManyPlan
+from scalekit.cache._many import ManyPlan, is_absent
 from scalekit.cache._names import Namespace, Registry
 from scalekit.cache._plan import SESSION, Plan
 from scalekit.cache._policy import policy_of
@@ -104,6 +105,7 @@ class AsyncCache:
             clock=clock,
             watch=self._watch,
             failure=failure(on_error, on_error_invalidate),
+            everything=self._names.own_tag,
         )
         self._many = AsyncReadMany(self._reads)
 
@@ -232,7 +234,7 @@ class AsyncCache:
         found = await self._reads.look(slot)
         if isinstance(found, Entry) and found.fresh_until > self._clock():
             self._watch.hit(slot)
-            return unwrapped(found.value)
+            return default if is_absent(found.value) else unwrapped(found.value)
         self._watch.miss(slot)
         return default
 
@@ -248,7 +250,10 @@ class AsyncCache:
         """Store `value`; loads of `key` that are running will not replace it. `options` as in `cached`."""
         policy = policy_of(policy, options)
         slot = self._names.slot(key, tags, self._registry.serializer(key))
-        await self._reads.put(slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=0.0))
+        placed = chance() if policy.jitter else 0.0
+        await self._reads.put(
+            slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=placed)
+        )
         self._watch.told("set", key=slot.key, tags=slot.tags)
 
     async def delete(self, *keys: str) -> None:
@@ -257,8 +262,9 @@ class AsyncCache:
 
     async def invalidate_tags(self, *tags: str) -> None:
         """End every entry that carries one of `tags`: one operation per tag, however many entries."""
-        await self._reads.invalidations.deliver((), self._names.tags(tags))
-        self._watch.counts.invalidations += len(tags)
+        names = self._names.tags(tags)
+        await self._reads.invalidations.deliver((), names)
+        self._watch.invalidated(len(names))
 
     async def clear(self) -> None:
         """End every entry of this namespace, and no other's."""

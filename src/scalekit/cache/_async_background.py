@@ -31,17 +31,25 @@ class AsyncBackground:
 
     def start(self, name: str, work: Work) -> None:
         """Run `work`, unless work of that name or too much else is running. It reports its own errors."""
-        running = self._running.get(name)
-        loop = asyncio.get_running_loop()
-        if running is not None and not running.done() and running.get_loop() is loop:
-            return
         if len(self._running) >= _MOST_TASKS:
             self._running = {name: task for name, task in self._running.items() if not _is_over(task)}
-            if len(self._running) >= _MOST_TASKS:
-                return
+        if self._is_vacant(name) and len(self._running) < _MOST_TASKS:
+            self._begin(name, work, needed=lambda: False)
+
+    def keep(self, name: str, work: Work, *, needed: Callable[[], bool]) -> None:
+        """Run `work`, and again as long as it is `needed`, unless work of that name is running."""
+        if self._is_vacant(name):
+            self._begin(name, work, needed=needed)
+
+    def _is_vacant(self, name: str) -> bool:
+        running = self._running.get(name)
+        return running is None or running.done() or running.get_loop() is not asyncio.get_running_loop()
+
+    def _begin(self, name: str, work: Work, *, needed: Callable[[], bool]) -> None:
         context = copy_context()
         context.run(loading.set, ())  # nobody's load waits for it, so it may wait for any
-        task = self._running[name] = loop.create_task(_run(work), context=context)
+        task = asyncio.get_running_loop().create_task(_run(work, needed), context=context)
+        self._running[name] = task
         task.add_done_callback(partial(self._ended, name))
 
     def _ended(self, name: str, task: asyncio.Task[None]) -> None:
@@ -70,9 +78,12 @@ class AsyncBackground:
             await asyncio.wait((task,))  # a renewal that comes after the release would take the lease anew
 
 
-async def _run(work: Work) -> None:
-    with suppress(Exception):
-        await work()
+async def _run(work: Work, needed: Callable[[], bool]) -> None:
+    goes_on = True
+    while goes_on:
+        with suppress(Exception):
+            await work()
+        goes_on = needed()
 
 
 def _is_over(task: asyncio.Task[None]) -> bool:

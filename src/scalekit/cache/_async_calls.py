@@ -42,7 +42,8 @@ def async_cached_function(plan: Plan, reads: AsyncReadThrough, store: IndexedCac
         warming = AsyncWarming(reads, plan, receiver)
         return await warming.run(calls, concurrency=concurrency, on_progress=on_progress)
 
-    if store is not None and plan.indexable and plan.l1:
+    # A reload may put an exception in the place of what was just served, and an index serves what it finds.
+    if store is not None and plan.indexable and plan.l1 and not plan.policy.cache_exceptions:
         wrapper = async_indexed_call(plan, reads, store)
     elif plan.remembers:
         wrapper = async_remembering_call(plan, reads)

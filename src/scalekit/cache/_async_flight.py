@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from scalekit.cache._flight import ABSENT, Flight, is_circle, loading
+from scalekit.cache._flight import ABSENT, Flight, is_circle, loading, wait_begins, wait_ends
 from scalekit.errors import LoadTimeout
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class _Load:
 class _TaskFlight(Flight):
     __slots__ = ("load",)
 
-    def __init__(self, load: _Load, waits_for: set[Flight]) -> None:
+    def __init__(self, load: _Load, waits_for: dict[Flight, int]) -> None:
         super().__init__()
         self.waits_for = waits_for
         self.load = load
@@ -56,7 +56,9 @@ class AsyncFlights:
         async def fill_one(_: Sequence[Ident]) -> Mapping[Ident, Any]:
             return {ident: await fill(missed=missed)}
 
-        return (await self.join_many([ident], fill_one, timeout=timeout))[ident]
+        found = await self.join_many([ident], fill_one, timeout=timeout)
+        # A load of many may have found nothing for it, which is no answer to who asked for this one.
+        return found[ident] if ident in found else await fill(missed=missed)
 
     async def join_many(
         self,
@@ -69,29 +71,31 @@ class AsyncFlights:
         chain = loading.get()
         flights, alone = self._board(idents, fill, chain)
         loads = {flight.load for flight in flights.values()}
-        if chain:
-            chain[-1].waits_for.update(flights.values())
+        wait_begins(chain, flights.values())
         for load in loads:
             load.waiting += 1
+        found: dict[Ident, Any] = {}
         try:
             if loads:
                 await asyncio.wait({load.task for load in loads}, timeout=timeout)
+            for ident, flight in flights.items():
+                if not flight.load.task.done():
+                    raise LoadTimeout(ident[0], timeout or 0.0)
+                value = flight.load.task.result().get(ident, ABSENT)
+                if value is not ABSENT:
+                    found[ident] = value
         finally:
-            if chain:
-                chain[-1].waits_for.difference_update(flights.values())
+            wait_ends(chain, flights.values())
             for load in loads:
-                load.waiting -= 1
-                if not load.waiting and not load.task.done():
-                    self._forget(load)  # at once: who comes now must not join what is being cancelled
-                    load.task.cancel()
-        found: dict[Ident, Any] = {}
-        for ident, flight in flights.items():
-            if not flight.load.task.done():
-                raise LoadTimeout(ident[0], timeout or 0.0)
-            value = flight.load.task.result().get(ident, ABSENT)
-            if value is not ABSENT:
-                found[ident] = value
+                self._leave(load)
         return found | (await fill(alone) if alone else {})
+
+    def _leave(self, load: _Load) -> None:
+        load.waiting -= 1
+        if not load.waiting:
+            self._forget(load)  # at once: who comes now must not join what is being cancelled
+            load.task.cancel()
+            del load.task  # and the outcome with it: see `_flight`
 
     def _board(
         self, idents: Sequence[Ident], fill: FillMany, chain: tuple[Flight, ...]
@@ -101,7 +105,7 @@ class AsyncFlights:
         alone: list[Ident] = []
         led: list[Flight] = []
         load = _Load(loop)
-        waits_for: set[Flight] = set()
+        waits_for: dict[Flight, int] = {}
         for ident in idents:
             flight = self._flights.get(ident)
             if flight is not None and is_circle(flight, chain):

@@ -42,6 +42,7 @@ class AsyncWarming:
         finally:
             for worker in workers:
                 worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)  # nothing goes on behind the caller's back
         return tally.report(self._reads.clock() - began)
 
     async def _outcome(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -52,6 +53,7 @@ class AsyncWarming:
 
         async def load() -> Any:
             nonlocal outcome
+            outcome = "failed"  # even if a stale value answers for it
             value = await self._plan.function(*args, **kwargs)
             outcome = "loaded"
             return value

@@ -35,27 +35,48 @@ class Background:
 
     def start(self, name: str, work: Work) -> None:
         """Run `work`, unless work of that name or too much else is running. It reports its own errors."""
+        with self._vacant(name) as vacant:
+            if vacant and len(self._running) < _MOST_THREADS:
+                self._begin(name, work, needed=lambda: False)
+
+    def keep(self, name: str, work: Work, *, needed: Callable[[], bool]) -> None:
+        """Run `work`, and again as long as it is `needed`, unless work of that name is running.
+
+        That one will ask once more whether it is needed, after this call.
+        """
+        with self._vacant(name) as vacant:
+            if vacant:
+                self._begin(name, work, needed=needed)
+
+    @contextmanager
+    def _vacant(self, name: str) -> Generator[bool]:
         if self._process != os.getpid():  # a fork has copied the names, but not the threads
             self.__init__()  # type: ignore[misc]
         with self._lock:
-            if name in self._running or len(self._running) >= _MOST_THREADS:
-                return
-            self._running.add(name)
+            yield name not in self._running
+
+    def _begin(self, name: str, work: Work, *, needed: Callable[[], bool]) -> None:
         context = copy_context()
         context.run(loading.set, ())  # nobody's load waits for it, so it may wait for any
+        args = (self._run, name, work, needed)
+        self._running.add(name)
         try:
-            threading.Thread(
-                target=context.run, args=(self._run, name, work), name="scalekit-cache", daemon=True
-            ).start()
+            threading.Thread(target=context.run, args=args, name="scalekit-cache", daemon=True).start()
         except RuntimeError:  # no more threads
             self._running.discard(name)
 
-    def _run(self, name: str, work: Work) -> None:
+    def _run(self, name: str, work: Work, needed: Callable[[], bool]) -> None:
         try:
-            with suppress(Exception):
-                work()
-        finally:
+            while True:
+                with suppress(Exception):
+                    work()
+                with self._lock:  # or somebody who needs it finds it running, and it ends
+                    if not needed():
+                        self._running.discard(name)
+                        return
+        except BaseException:
             self._running.discard(name)
+            raise
 
     def pause(self, seconds: float) -> None:
         """Wait, in work that goes on for long."""

@@ -40,9 +40,7 @@ class Elections:
     def check(self, policy: CachePolicy) -> None:
         """Raise `ConfigurationError` for a policy that needs elections on a store that has none."""
         if policy.lock == "cluster" and self._leases is None:
-            expected = (
-                f'"process" or None: {type(self._store).__name__} cannot elect one of several processes'
-            )
+            expected = '"process" or None, since the store cannot elect one of several processes'
             raise ConfigurationError("lock", policy.lock, expected)
 
     def run(
@@ -53,21 +51,25 @@ class Elections:
         policy: CachePolicy,
         *,
         patient: bool,
+        drawn: float = 1.0,
     ) -> Any:
         """Load as the one process that is elected to, or return what another has loaded meanwhile.
 
-        Who is not `patient` leaves it to the other, and gets None.
+        Who is not `patient` leaves it to the other, and gets None. `drawn` is the chance by which the entry
+        that is to be replaced was judged: a newer one makes the load needless, that one itself does not.
         """
-        self.check(policy)
         leases = cast("Any", self._leases)
         name, seconds = owner(), cast("float", policy.lease)
         if slot.key in self._held:  # a load that came back to its own key
             return load(snapshot)
         try:
-            found, elected = self._turn(slot, name, policy, patient=patient)
+            found, elected = self._turn(slot, name, policy, patient=patient, drawn=drawn)
         except BackendError as error:
             self._watch.failed("acquire", error, key=slot.key)
-            return load(snapshot)
+            found, elected = snapshot, True  # or not: what was not acquired is not released either
+        except BaseException:  # an interrupt or a cancellation, perhaps of who was elected
+            self._release(slot, name)
+            raise
         if not elected:
             return found.value if isinstance(found, Entry) else None
         # After an invalidation since we began, the newer tokens are as good.
@@ -89,7 +91,7 @@ class Elections:
             self._release(slot, name)
 
     def _turn(
-        self, slot: Slot, name: bytes, policy: CachePolicy, *, patient: bool
+        self, slot: Slot, name: bytes, policy: CachePolicy, *, patient: bool, drawn: float
     ) -> tuple[Entry | Snapshot, bool]:
         """Wait for the lease or for what its holder loads; return what the store has, and whether to load."""
         leases, seconds = cast("Any", self._leases), cast("float", policy.lease)
@@ -97,7 +99,7 @@ class Elections:
         while True:
             elected = leases.acquire(slot.key, name, seconds)
             found = self._store.read(slot, self._clock())
-            if isinstance(found, Entry) and standing(found, policy, self._clock(), 1.0) is Standing.FRESH:
+            if isinstance(found, Entry) and standing(found, policy, self._clock(), drawn) is Standing.FRESH:
                 if elected:
                     self._release(slot, name)
                 return found, False

@@ -57,6 +57,15 @@ class Entry:
         return f"<{type(self).__name__} {self.value!r} {times}>"
 
 
+class NamedEntry(Entry):
+    """An entry of which its store says that the slot named every tag it carries.
+
+    A tier in front may keep it then: it will hear of all that can end it.
+    """
+
+    __slots__ = ()
+
+
 class Snapshot(tuple[object, ...]):
     """The tokens of a key and its tags as a store saw them before a load.
 

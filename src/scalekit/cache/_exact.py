@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 _PARTS = frozenset({"cls", "fields", "item_type", "item_types", "key_type", "value_type", "types", "values"})
 _NEUTRAL = _PARTS | {"tag", "tag_field", "array_like", "forbid_unknown_fields"}
 _PLAIN_KEYS: frozenset[type[Any]] = frozenset({type(None), bool, int, float, str, bytes})
-_BRANCHES: frozenset[type[Any]] = frozenset({list, dict})
-_PLAIN = _PLAIN_KEYS | _BRANCHES
+_PLAIN = _PLAIN_KEYS | {list, dict}
 
 
 class _Exact(NamedTuple):
@@ -93,16 +92,19 @@ def _any(_node: Any, _known: Known) -> _Exact:
 def _plain(value: Any) -> bool:
     level: list[Any] = [value]
     while level:  # by levels: a set of the types of many values costs a tenth of a look at each
-        kinds = set(map(type, level))
+        kinds: set[type[Any]] = set(map(type, level))
         if not kinds <= _PLAIN:
             return False
-        if kinds.isdisjoint(_BRANCHES):
-            return True
-        dicts: list[dict[Any, Any]] = [part for part in level if type(part) is dict]
-        if not _PLAIN_KEYS.issuperset(map(type, chain.from_iterable(dicts))):
-            return False
-        lists: list[list[Any]] = [part for part in level if type(part) is list]
-        level = [*chain.from_iterable(lists), *chain.from_iterable(part.values() for part in dicts)]
+        inner: list[Any] = []
+        if list in kinds:
+            lists: list[list[Any]] = [part for part in level if type(part) is list]
+            inner += chain.from_iterable(lists)
+        if dict in kinds:
+            dicts: list[dict[Any, Any]] = [part for part in level if type(part) is dict]
+            if not _PLAIN_KEYS.issuperset(map(type, chain.from_iterable(dicts))):
+                return False
+            inner += chain.from_iterable(part.values() for part in dicts)
+        level = inner
     return True
 
 

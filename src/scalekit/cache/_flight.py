@@ -6,20 +6,27 @@ invalidation sees another snapshot, so it can never be handed a value from befor
 What deadlocks single flights elsewhere is a loader that, directly or through others, waits for
 itself. `loading` holds the flights whose loaders the present context runs in (child tasks inherit
 it), and `waits_for` which flights wait for which; a call that would close a circle loads by itself.
+
+A flight lets go of its outcome when the last who waited for it leaves. An exception knows the frames it
+came through, and these know the flight: kept, they would be a circle for the garbage collector, values
+and all.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from contextvars import ContextVar, copy_context
 from enum import Enum
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from scalekit.errors import LoadTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import TracebackType
 
     from scalekit.cache._entry import Snapshot
 
@@ -51,7 +58,7 @@ class Flight:
     __slots__ = ("waits_for",)
 
     def __init__(self) -> None:
-        self.waits_for: set[Flight] = set()
+        self.waits_for: dict[Flight, int] = {}  # how many of its callers do: they come and go one by one
 
 
 loading: ContextVar[tuple[Flight, ...]] = ContextVar("scalekit.cache.loading", default=())
@@ -74,24 +81,68 @@ def is_circle(flight: Flight, chain: tuple[Flight, ...]) -> bool:
     return False
 
 
+def wait_begins(chain: tuple[Flight, ...], flights: Iterable[Flight]) -> None:
+    """Take note that a caller whom `chain` runs for waits for `flights`."""
+    if chain:
+        waits_for = chain[-1].waits_for
+        for flight in flights:
+            waits_for[flight] = waits_for.get(flight, 0) + 1
+
+
+def wait_ends(chain: tuple[Flight, ...], flights: Iterable[Flight]) -> None:
+    """Take note that the caller waits no longer, which others of `chain` may still do."""
+    if chain:
+        waits_for = chain[-1].waits_for
+        for flight in flights:
+            waits_for[flight] = waits_for.get(flight, 0) - 1
+            if waits_for[flight] <= 0:
+                del waits_for[flight]
+
+
 class _ThreadFlight(Flight):
-    __slots__ = ("abandoned", "error", "landed", "value")
+    __slots__ = ("abandoned", "error", "landed", "traceback", "value", "waiting")
 
     def __init__(self) -> None:
         super().__init__()
         self.landed = threading.Event()
-        self.abandoned = False
+        self.waiting = 0
+        self.abandoned = True  # until it has an outcome
         self.error: Exception | None = None
+        self.traceback: TracebackType | None = None
         self.value: Any = None
+
+    def ended(self, error: Exception | None, value: object) -> None:
+        """Keep the outcome."""
+        self.abandoned = False
+        self.error, self.value = error, value
+        self.traceback = None if error is None else error.__traceback__
+
+    def let_go(self) -> None:
+        """Forget the outcome, which nobody waits for."""
+        self.error = self.traceback = self.value = None
+
+
+class _Boarding:
+    """Which flights a caller waits for, which of them it leads, and what it must load without one."""
+
+    __slots__ = ("alone", "flights", "flown", "interrupt", "led")
+
+    def __init__(self) -> None:
+        self.flights: dict[Ident, _ThreadFlight] = {}
+        self.led: dict[Ident, _ThreadFlight] = {}
+        self.alone: list[Ident] = []
+        self.flown = False  # whether `led` have landed, or a thread will see to it
+        self.interrupt: BaseException | None = None  # what ended their load without an outcome
 
 
 class Flights:
     """The loads that run for one `Cache`."""
 
-    __slots__ = ("_flights", "landed")
+    __slots__ = ("_flights", "_process", "landed")
 
     def __init__(self) -> None:
         self._flights: dict[Ident, _ThreadFlight] = {}
+        self._process = os.getpid()
         self.landed = 0  # how many have ended: who reads a store notes it, to learn what he has missed
 
     def join(self, ident: Ident, fill: Fill, *, landed: int | None, timeout: float | None) -> Any:
@@ -108,7 +159,9 @@ class Flights:
         def fill_one(_: Sequence[Ident]) -> Mapping[Ident, Any]:
             return {ident: fill(missed=missed)}
 
-        return self.join_many([ident], fill_one, timeout=timeout)[ident]
+        found = self.join_many([ident], fill_one, timeout=timeout)
+        # A load of many may have found nothing for it, which is no answer to who asked for this one.
+        return found[ident] if ident in found else fill(missed=missed)
 
     def join_many(
         self, idents: Sequence[Ident], fill: FillMany, *, timeout: float | None
@@ -122,93 +175,102 @@ class Flights:
         ends = None if timeout is None else monotonic() + timeout
         found: dict[Ident, Any] = {}
         while idents:
-            boarding = self._board(idents, chain)
+            boarding = _Boarding()
             try:
+                self._board(boarding, idents, chain)
                 self._lead(boarding, fill, chain, in_thread=timeout is not None)
                 for ident, flight in boarding.flights.items():
                     if not flight.landed.wait(None if ends is None else max(0.0, ends - monotonic())):
                         raise LoadTimeout(ident[0], timeout or 0.0)
-                    if flight.error is not None:
-                        raise flight.error
+                    if boarding.interrupt is not None:
+                        raise boarding.interrupt
+                    if flight.error is not None:  # as it was left: each who raises it adds his own frames
+                        raise flight.error.with_traceback(flight.traceback)
+                    if not flight.abandoned and flight.value is not ABSENT:
+                        found[ident] = flight.value
+                idents = [ident for ident, flight in boarding.flights.items() if flight.abandoned]
             finally:
-                if chain:
-                    chain[-1].waits_for.difference_update(boarding.flights.values())
+                self._leave(boarding, chain)
             if boarding.alone:
                 found |= fill(boarding.alone)
-            idents = [ident for ident, flight in boarding.flights.items() if flight.abandoned]
-            found |= {
-                ident: flight.value
-                for ident, flight in boarding.flights.items()
-                if not flight.abandoned and flight.value is not ABSENT
-            }
         return found
 
-    def _board(self, idents: Sequence[Ident], chain: tuple[Flight, ...]) -> _Boarding:
-        boarding = _Boarding({}, [], [])
-        waits_for: set[Flight] = set()  # of all that one load leads: what it waits for, they all wait for
+    def _board(self, boarding: _Boarding, idents: Sequence[Ident], chain: tuple[Flight, ...]) -> None:
+        waits_for: dict[Flight, int] = {}  # of all that one load leads: what it waits for, they all wait for
         with _boarding:
+            if self._process != os.getpid():  # a fork has copied the flights, but not who would land them
+                self._flights, self._process = {}, os.getpid()
             for ident in idents:
                 flight = self._flights.get(ident)
                 if flight is None:
-                    flight = self._flights[ident] = _ThreadFlight()
+                    flight = boarding.led[ident] = self._flights[ident] = _ThreadFlight()
                     flight.waits_for = waits_for
-                    boarding.led.append(ident)
                 elif is_circle(flight, chain):
                     boarding.alone.append(ident)
                     continue
+                flight.waiting += 1
                 boarding.flights[ident] = flight
-            if chain:
-                chain[-1].waits_for.update(boarding.flights.values())
-        return boarding
+            wait_begins(chain, boarding.flights.values())
+
+    def _leave(self, boarding: _Boarding, chain: tuple[Flight, ...]) -> None:
+        if not boarding.flown:  # interrupted before the load began, and others wait for it
+            self._land(boarding)
+        with _boarding:
+            wait_ends(chain, boarding.flights.values())
+            for flight in boarding.flights.values():
+                flight.waiting -= 1
+                if not flight.waiting:
+                    flight.let_go()
+        boarding.flights, boarding.interrupt = {}, None
 
     def _lead(
         self, boarding: _Boarding, fill: FillMany, chain: tuple[Flight, ...], *, in_thread: bool
     ) -> None:
         if not boarding.led:
             return
-        led = {ident: boarding.flights[ident] for ident in boarding.led}
-        for flight in led.values():
-            flight.abandoned = True  # until it has an outcome
-        if not in_thread:
-            self._load(led, fill, chain)
+        if in_thread:
+            run, load = copy_context().run, partial(self._load, boarding, fill, chain)
+            threading.Thread(target=run, args=(load,), name="scalekit-load", daemon=True).start()
+            boarding.flown = True
             return
-        thread = threading.Thread(
-            target=copy_context().run, args=(self._load, led, fill, chain), name="scalekit-load", daemon=True
-        )
-        try:
-            thread.start()
-        except RuntimeError:  # no more threads: nobody will ever land these
-            self._land(led)
-            raise
+        self._load(boarding, fill, chain)
+        if boarding.interrupt is not None:
+            raise boarding.interrupt
 
-    def _load(self, led: Mapping[Ident, _ThreadFlight], fill: FillMany, chain: tuple[Flight, ...]) -> None:
-        """Run `fill` for the flights `led`. An `Exception` is left in them, for each caller to raise."""
+    def _load(self, boarding: _Boarding, fill: FillMany, chain: tuple[Flight, ...]) -> None:
+        """Run `fill` for the flights that are led. Its outcome is left in them, for each caller to take."""
+        led = boarding.led
         context = loading.set((*chain, *led.values()))
         try:
             found = fill(list(led))
             for ident, flight in led.items():
-                flight.value = found.get(ident, ABSENT)
-                flight.abandoned = False
+                flight.ended(None, found.get(ident, ABSENT))
         except Exception as error:  # noqa: BLE001  # whoever waits raises it
             for flight in led.values():
-                flight.error = error
-                flight.abandoned = False
+                flight.ended(error, None)
+        except BaseException as interrupt:  # noqa: BLE001  # the leader raises it
+            boarding.interrupt = interrupt
         finally:
             loading.reset(context)
-            self._land(led)
+            self._land(boarding)
 
-    def _land(self, led: Mapping[Ident, _ThreadFlight]) -> None:
+    def _land(self, boarding: _Boarding) -> None:
+        boarding.flown = True
         with _boarding:
-            self.landed += 1
-            for ident in led:
-                del self._flights[ident]
-        for flight in led.values():
+            self.landed += bool(boarding.led)
+            for ident, flight in boarding.led.items():
+                if self._flights.get(ident) is flight:  # not so in a fork of the process that it began in
+                    del self._flights[ident]
+                if not flight.waiting:
+                    flight.let_go()
+        for flight in boarding.led.values():
             flight.landed.set()
 
 
-class _Boarding(NamedTuple):
-    """Which flights a caller waits for, which of them it leads, and what it must load without one."""
+def _renew_lock() -> None:
+    global _boarding  # noqa: PLW0603  # there is one
+    _boarding = threading.RLock()
 
-    flights: dict[Ident, _ThreadFlight]
-    led: list[Ident]
-    alone: list[Ident]
+
+if hasattr(os, "register_at_fork"):  # a lock that is held at the fork has no holder in the child
+    os.register_at_fork(after_in_child=_renew_lock)

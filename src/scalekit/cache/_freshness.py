@@ -54,7 +54,7 @@ def lead_of(policy: CachePolicy) -> float:
 
 
 def entry_of(value: object, policy: CachePolicy, *, now: float, load_seconds: float, chance: float) -> Entry:
-    """Return the entry of a value that was loaded by `now`; `chance`, in [0, 1), places it in the jitter.
+    """Return the entry of a value that was loaded by `now`; `chance`, from 0 to 1, places it in the jitter.
 
     With a lifetime of 0 it has ended already, and takes the old entry away when it is written.
     """
@@ -66,5 +66,6 @@ def entry_of(value: object, policy: CachePolicy, *, now: float, load_seconds: fl
         # One object where nothing is served stale: the memory store keeps both.
         expires=fresh_until + stale_for if stale_for else fresh_until,
         fresh_until=fresh_until,
-        load_seconds=load_seconds,
+        # Kept for early refreshes alone: it costs an entry in memory 60 bytes. A clock may go back.
+        load_seconds=max(0.0, load_seconds) if policy.early_refresh else 0.0,
     )

@@ -26,14 +26,21 @@ class Invalidations:
     """What one `Cache` has told its store to forget."""
 
     def __init__(
-        self, store: CacheStore, background: Background, *, clock: Clock, watch: Watch, failure: Failure
+        self,
+        store: CacheStore,
+        background: Background,
+        *,
+        clock: Clock,
+        watch: Watch,
+        failure: Failure,
+        everything: str,
     ) -> None:
         self._store = store
         self._background = background
         self._clock = clock
         self._watch = watch
         self._queues = failure.queues
-        self._pending = Pending()
+        self._pending = Pending(everything)
         self.blind = Blind.made()
 
     def __bool__(self) -> bool:
@@ -69,7 +76,7 @@ class Invalidations:
         if not self._queues:
             raise error
         self._pending.add(keys, tags)
-        self._background.start("", self._replay_all)
+        self._replay_later()
 
     def _replay(self) -> None:
         if not self._pending.due(self._clock()):
@@ -82,13 +89,15 @@ class Invalidations:
                 self._store.invalidate(list(tags))
         except BackendError as error:
             self._watch.failed("replay", error)
-            self._background.start("", self._replay_all)
+            self._replay_later()
             return
         self._pending.done(keys, tags)
         self._watch.dropped("invalidate", keys, tuple(tags), outcome="replayed")
 
-    def _replay_all(self) -> None:
+    def _replay_later(self) -> None:
         # Other processes go on serving what is queued, so it must not wait for somebody's call here.
-        while self._pending:
-            self._background.pause(_REPLAY)
-            self._replay()
+        self._background.keep("", self._pause_and_replay, needed=self.__bool__)
+
+    def _pause_and_replay(self) -> None:
+        self._background.pause(_REPLAY)
+        self._replay()

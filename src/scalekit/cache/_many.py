@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from scalekit.cache._key import value_text
 from scalekit.cache._names import texts
 from scalekit.cache._plan import function_name
+from scalekit.cache._raised import Raised
 from scalekit.cache._signature import CallSignature
 from scalekit.cache._tags import compile_templates
 from scalekit.errors import ConfigurationError
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 class AbsentItem(LookupError):
     """What stands in a store for an id that the loader had no item for, with `none_ttl`."""
+
+
+def is_absent(value: object) -> bool:
+    """Whether a value that a store has says that there is no item."""
+    return isinstance(value, Raised) and isinstance(value.error, AbsentItem)
 
 
 class ManyPlan:

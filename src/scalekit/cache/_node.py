@@ -7,9 +7,10 @@ common (their tags, the classes of their arguments) in one object for all.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from scalekit.cache._entry import Entry, IndexedEntry
+from scalekit.cache._entry import Entry, IndexedEntry, NamedEntry
 
 if TYPE_CHECKING:
     from scalekit.cache._carriers import Token
@@ -87,6 +88,9 @@ class FullNode(Node):
 
     def lead(self, lead: float) -> None:
         """Be due `lead` load times before the end of freshness."""
+        if lead == math.inf:
+            self.due = -math.inf
+            return
         fresh_until = min(self.fresh_until, self.expires)
         # One object with it, where it can be: a float is 24 bytes.
         self.due = fresh_until - lead * self.load_seconds if lead and self.load_seconds else fresh_until
@@ -94,5 +98,7 @@ class FullNode(Node):
 
 def node_of(key: str, entry: Entry, size: int | None) -> Node:
     """Return the smallest node that holds `entry`; `size` is None where there is no bound of sizes."""
-    plain = size is None and not entry.load_seconds and entry.fresh_until == entry.expires
+    # A tier in front of another keeps named entries, and gives them times of its own.
+    tiered = isinstance(entry, NamedEntry)
+    plain = not tiered and size is None and not entry.load_seconds and entry.fresh_until == entry.expires
     return Node(key, entry) if plain else FullNode(key, entry, size or 0)

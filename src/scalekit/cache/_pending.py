@@ -11,18 +11,22 @@ if TYPE_CHECKING:
     from scalekit.cache._entry import Slot
 
 _BETWEEN_TRIES = 0.1
+_MOST = 10_000
+"""Names to queue one by one. Beyond, everything is to be forgotten: a long outage must not fill the memory,
+and a server takes one name sooner than a million."""
 
 
 class Pending:
     """The keys and tags of one cache whose invalidation is queued, in complete names.
 
     A name that is queued again while its replay is under way stays: that replay may have been carried out
-    before the change that the second invalidation is about.
+    before the change that the second invalidation is about. `everything` is the tag that all entries carry.
     """
 
-    __slots__ = ("_count", "_keys", "_lock", "_next", "_tags")
+    __slots__ = ("_count", "_everything", "_keys", "_lock", "_next", "_tags")
 
-    def __init__(self) -> None:
+    def __init__(self, everything: str) -> None:
+        self._everything = everything
         self._keys: dict[str, int] = {}
         self._tags: dict[str, int] = {}
         self._count = 0
@@ -38,6 +42,9 @@ class Pending:
             self._count += 1
             self._keys |= dict.fromkeys(keys, self._count)
             self._tags |= dict.fromkeys(tags, self._count)
+            if len(self._keys) + len(self._tags) > _MOST:
+                self._tags = {self._everything: self._count}
+                self._keys = {}
 
     def doubts(self, slot: Slot) -> bool:
         """Whether what the store has for `slot` may be older than a queued invalidation.

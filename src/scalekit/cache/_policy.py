@@ -83,7 +83,7 @@ class CachePolicy:
             if getattr(self, name) is not None:
                 self._keep(name, seconds(getattr(self, name), name, allow_zero=zero))
         _check_number("jitter", self.jitter, "from 0.0 to below 1.0", below=1.0)
-        _check_number("early_refresh", self.early_refresh, "from 0.0 (never) to 100.0", below=100.1)
+        _check_number("early_refresh", self.early_refresh, "from 0.0 (never) to below 100.0", below=100.0)
         self._keep("cache_exceptions", _classes(self.cache_exceptions))
         if self.exception_ttl is not None and not self.cache_exceptions:
             raise ConfigurationError("exception_ttl", self.exception_ttl, "only with cache_exceptions")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Blind, Entry, Snapshot
 from scalekit.cache._freshness import entry_of
-from scalekit.cache._many import AbsentItem, items_of
-from scalekit.cache._raised import Raised
+from scalekit.cache._many import AbsentItem, is_absent, items_of
+from scalekit.cache._raised import Raised, unwrapped
 from scalekit.cache._stores import batching, loaded
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 
 class _Wanted(NamedTuple):
-    """An item to load, and the snapshot to store it with."""
+    """An item to load, the snapshot to store it with, and whether the store may have an older one."""
 
     id: Hashable
     slot: Slot
     snapshot: Snapshot
+    old: bool
 
 
 class ReadMany:
@@ -47,7 +48,8 @@ class ReadMany:
         missing: dict[Ident, _Wanted] = {}
         found = self._look(list(slots.values()))
         for (id_, slot), entry in zip(slots.items(), found, strict=True):
-            serve, reload = self._reads.judged(slot, entry, policy)
+            drawn = chance() if policy.early_refresh else 1.0
+            serve, reload = self._reads.judged(slot, entry, policy, drawn)
             if isinstance(entry, Entry):
                 if serve:
                     answers[id_] = entry.value
@@ -58,7 +60,7 @@ class ReadMany:
             else:
                 snapshot = entry
             ident = (slot.key, snapshot if policy.lock else Blind.made())
-            missing[ident] = _Wanted(id_, slot, snapshot)
+            missing[ident] = _Wanted(id_, slot, snapshot, isinstance(entry, Entry))
         if stale:
             work = partial(self._reload, stale, load, policy)
             self._reads.background.start(next(iter(stale.values())).key, work)
@@ -82,11 +84,11 @@ class ReadMany:
         wanted: dict[Ident, _Wanted] = {}
         for id_, slot in slots.items():
             snapshot = self._reads.begin(slot, None, outdate=outdate)
-            wanted[slot.key, snapshot] = _Wanted(id_, slot, snapshot)
+            wanted[slot.key, snapshot] = _Wanted(id_, slot, snapshot, old=True)
         return wanted
 
     def _look(self, slots: Sequence[Slot]) -> list[Entry | Snapshot]:
-        if self._batches is None or self._reads.invalidations:
+        if self._batches is None or self._reads.invalidations or not slots:
             return [self._reads.look(slot) for slot in slots]
         try:
             return self._batches.read_many(slots, self._reads.clock())
@@ -113,7 +115,10 @@ class ReadMany:
             found = {item.id: self._reads.reserve(item.slot, policy) for item in missing.values()}
             if None in found.values():  # a part would pass for the whole
                 raise
-            return {id_: cast("Entry", entry).value for id_, entry in found.items()}
+            reserve = cast("dict[Hashable, Entry]", found)
+            for item in missing.values():
+                self._reads.reserved(item.slot, reserve[item.id])
+            return {id_: entry.value for id_, entry in reserve.items()}
 
     def _join(
         self,
@@ -156,10 +161,14 @@ class ReadMany:
         now = reads.clock()
         if policy.none_ttl is not None:
             items |= {id_: Raised(AbsentItem()) for id_ in ids if id_ not in items}
+        gone = Entry(None, expires=now)  # takes away what the store has for an id that is no more
+        entries = {
+            id_: _entry_of(item, policy, now=now, seconds=now - started) for id_, item in items.items()
+        }
         writes = [
-            (item.slot, _entry_of(items[item.id], policy, now=now, seconds=now - started), item.snapshot)
+            (item.slot, entries.get(item.id, gone), item.snapshot)
             for item in wanted.values()
-            if item.id in items and not isinstance(item.snapshot, Blind)
+            if (item.id in entries or item.old) and not isinstance(item.snapshot, Blind)
         ]
         stored = self._write(writes, now)
         reads.watch.load(first, "ok" if stored else "outdated", now - started)
@@ -181,7 +190,9 @@ class ReadMany:
     ) -> None:
         """Load behind the callers' backs."""
         try:
-            self._join(self._begun(slots, outdate=False), load, policy, landed=None)
+            begun = self._begun(slots, outdate=False)
+            wanted = {ident: item for ident, item in begun.items() if not isinstance(item.snapshot, Blind)}
+            self._join(wanted, load, policy, landed=None)
         except Exception:
             for slot in slots.values():
                 self._reads.hold_off(slot)
@@ -189,15 +200,11 @@ class ReadMany:
 
 
 def _entry_of(item: object, policy: CachePolicy, *, now: float, seconds: float) -> Entry:
-    known = None if _is_absent(item) else item  # an absence lives as long as a None
+    known = None if is_absent(item) else item  # an absence lives as long as a None
     entry = entry_of(known, policy, now=now, load_seconds=seconds, chance=chance() if policy.jitter else 0.0)
     entry.value = item
     return entry
 
 
 def _present(items: Mapping[Hashable, Any], order: Mapping[Hashable, Slot]) -> dict[Hashable, Any]:
-    return {id_: items[id_] for id_ in order if id_ in items and not _is_absent(items[id_])}
-
-
-def _is_absent(item: object) -> bool:
-    return isinstance(item, Raised) and isinstance(item.error, AbsentItem)
+    return {id_: unwrapped(items[id_]) for id_ in order if id_ in items and not is_absent(items[id_])}

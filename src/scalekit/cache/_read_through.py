@@ -36,13 +36,17 @@ if TYPE_CHECKING:
 class ReadThrough:
     """A store behind its loaders, for one `Cache`."""
 
-    def __init__(self, store: CacheStore, *, clock: Clock, watch: Watch, failure: Failure) -> None:
+    def __init__(
+        self, store: CacheStore, *, clock: Clock, watch: Watch, failure: Failure, everything: str
+    ) -> None:
         self.store = store
         self.clock = clock
         self.watch = watch
         self.flights = Flights()
         self.background = Background()
-        self.invalidations = Invalidations(store, self.background, clock=clock, watch=watch, failure=failure)
+        self.invalidations = Invalidations(
+            store, self.background, clock=clock, watch=watch, failure=failure, everything=everything
+        )
         self.elections = Elections(store, self.background, clock=clock, watch=watch)
         self._raises = failure.raises
         self._holdoff = Holdoff()
@@ -61,11 +65,12 @@ class ReadThrough:
         """Return the value of `slot`, loaded if need be, or raise what its load raised."""
         landed = self.flights.landed
         found = self.look(slot)
-        serve, reload = self.judged(slot, found, policy)
+        drawn = chance() if policy.early_refresh else 1.0
+        serve, reload = self.judged(slot, found, policy, drawn)
         if isinstance(found, Entry):
             if serve:
                 if reload:
-                    work = partial(self._reload, slot, found.snapshot, load, policy)
+                    work = partial(self._reload, slot, found.snapshot, load, policy, drawn)
                     self.background.start(slot.key, work)
                 return unwrapped(found.value)
             found = self.begin(slot, found.snapshot, outdate=False)
@@ -82,13 +87,16 @@ class ReadThrough:
             reserve = self.reserve(slot, policy)
             if reserve is None:
                 raise
+            self.reserved(slot, reserve)
             return unwrapped(reserve.value)
 
-    def judged(self, slot: Slot, found: Entry | Snapshot, policy: CachePolicy) -> tuple[bool, bool]:
+    def judged(
+        self, slot: Slot, found: Entry | Snapshot, policy: CachePolicy, drawn: float
+    ) -> tuple[bool, bool]:
         """Count a call that found this; return whether to serve it, and whether to reload it then."""
         if isinstance(found, Entry):
             now = self.clock()
-            good_for = standing(found, policy, now, chance() if policy.early_refresh else 1.0)
+            good_for = standing(found, policy, now, drawn)
             if good_for is Standing.FRESH:
                 self.watch.hit(slot)
                 return True, False
@@ -141,12 +149,19 @@ class ReadThrough:
         return self._load(slot, load, policy, snapshot)
 
     def _fill_behind(
-        self, slot: Slot, snapshot: Snapshot, load: Callable[[], Any], policy: CachePolicy, *, missed: bool
+        self,
+        slot: Slot,
+        snapshot: Snapshot,
+        load: Callable[[], Any],
+        policy: CachePolicy,
+        drawn: float,
+        *,
+        missed: bool,
     ) -> Any:
         del missed  # what has landed meanwhile is what it means to replace
         if policy.lock == "cluster":
             elected = partial(self._load, slot, load, policy)
-            return self.elections.run(slot, snapshot, elected, policy, patient=False)
+            return self.elections.run(slot, snapshot, elected, policy, patient=False, drawn=drawn)
         return self._load(slot, load, policy, snapshot)
 
     def _fill_anew(
@@ -184,7 +199,12 @@ class ReadThrough:
         return value
 
     def _reload(
-        self, slot: Slot, snapshot: Snapshot | None, load: Callable[[], Any], policy: CachePolicy
+        self,
+        slot: Slot,
+        snapshot: Snapshot | None,
+        load: Callable[[], Any],
+        policy: CachePolicy,
+        drawn: float,
     ) -> None:
         """Load behind the callers' backs, unless another process does."""
         try:
@@ -194,7 +214,7 @@ class ReadThrough:
             # Who leaves the load to another process has nothing to give to those who would join him.
             alone = policy.lock != "process"
             ident = (slot.key, Blind.made() if alone else snapshot)
-            fill = partial(self._fill_behind, slot, snapshot, load, policy)
+            fill = partial(self._fill_behind, slot, snapshot, load, policy, drawn)
             self.flights.join(ident, fill, landed=None, timeout=None)
         except Exception:
             self.hold_off(slot)
@@ -207,12 +227,15 @@ class ReadThrough:
     def reserve(self, slot: Slot, policy: CachePolicy) -> Entry | None:
         """Return what may answer for a load that failed: read anew, for it may be invalidated by now."""
         found = self.look(slot)
-        now = self.clock()
-        if not isinstance(found, Entry) or standing(found, policy, now, 1.0) is Standing.ENDED:
+        if not isinstance(found, Entry) or standing(found, policy, self.clock(), 1.0) is Standing.ENDED:
             return None
-        self._holdoff.begin(slot.key, now)
-        self.watch.reserve(slot)
         return found
+
+    def reserved(self, slot: Slot, entry: Entry) -> None:
+        """Count a call that was answered with a reserve, and let the next load wait for a while."""
+        if entry.fresh_until <= self.clock():  # else another's load was luckier meanwhile
+            self.hold_off(slot)
+            self.watch.reserve(slot)
 
     def excuse(self, operation: str, error: BackendError, slot: Slot) -> None:
         """Take note that the store failed, where the value is then loaded instead; else raise."""

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _TOLD_BY_REPR = (type(None), bool, int, float, complex, str, bytes, Decimal, date, time, timedelta, UUID)
-_WITH_FIELDS = frozenset({"DataclassType", "StructType", "TypedDictType", "NamedTupleType"})
 _OF_A_FIELD = ("annotation", "alias", "validation_alias", "serialization_alias", "default", "default_factory")
 
 
@@ -60,9 +59,7 @@ class _Shape:
         if isinstance(part, type) and get_origin(part) is None:
             return self._class(part)
         if kind.__module__ == "msgspec.inspect":
-            return (
-                self._once(part, self._described) if kind.__name__ in _WITH_FIELDS else self._described(part)
-            )
+            return self._once(part, self._described)
         if (origin := get_origin(part)) is not None:
             return f"{_name(origin)}[{self._texts(get_args(part))}]"
         return _name(part if hasattr(part, "__qualname__") else kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from scalekit.cache.protocols import (
@@ -154,13 +155,13 @@ def _check_function(function: object, *, is_async: bool) -> None:
 
 
 def loaded(load: Callable[[], Any]) -> Any:
-    """Return what `load` returns; `TypeError` for a coroutine, which could be awaited only once."""
+    """Return what `load` returns; `TypeError` for what could be awaited, or read, only once."""
     value = load()
     if inspect.iscoroutine(value):
         value.close()
         msg = "the loader returned a coroutine: use AsyncCache"
         raise TypeError(msg)
-    return value
+    return _readable(value)
 
 
 async def async_loaded(load: Callable[[], Any]) -> Any:
@@ -169,4 +170,11 @@ async def async_loaded(load: Callable[[], Any]) -> Any:
     if not inspect.isawaitable(pending):
         msg = f"the loader returned {type(pending).__name__}, not an awaitable: use an async loader, or Cache"
         raise TypeError(msg)
-    return await pending
+    return _readable(await pending)
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, (GeneratorType, AsyncGeneratorType)):
+        msg = f"the loader returned {value.__qualname__}(), which can be read only once: return a list"
+        raise TypeError(msg)
+    return value

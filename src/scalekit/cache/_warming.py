@@ -46,6 +46,7 @@ class Warming:
 
         def load() -> Any:
             nonlocal outcome
+            outcome = "failed"  # even if a stale value answers for it
             value = self._plan.function(*args, **kwargs)
             outcome = "loaded"
             return value

@@ -63,6 +63,10 @@ class Watch:
         if tags:
             self.told(name, outcome=outcome, tags=tags)
 
+    def invalidated(self, tags: int) -> None:
+        """So many tags were invalidated."""
+        self.counts.invalidations += tags  # no call in this statement: see `Counts`
+
     def failed(self, operation: str, error: BackendError, *, key: str | None = None) -> None:
         """The store failed in one of its methods."""
         self.counts.backend_errors += 1

@@ -134,10 +134,10 @@ def _inflated(data: bytes, longest: int) -> bytes:
 
 
 def _inflate(code: int, packed: bytes, size: int) -> bytes:
-    """Return at most `size + 1` bytes: with that one more, the end of the input is reached as well."""
+    """Return what `packed` is inflated; no more than `size` bytes are ever made of it."""
     try:
         inflater = _inflater(code, size)
-        body: bytes = inflater.decompress(packed, size + 1)
+        body: bytes = inflater.decompress(packed, size)
     except Exception as error:  # zlib and zstd have errors of their own; or there is no zstd
         raise ValueError(f"cannot be inflated: {error}") from error
     if not inflater.eof or inflater.unused_data:

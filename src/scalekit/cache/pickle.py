@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickle
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from scalekit.errors import ConfigurationError, SerialisationError
 
 if TYPE_CHECKING:
+    import hashlib
     from collections.abc import Iterable
 
 __all__ = ["PickleSerializer"]
@@ -58,6 +56,8 @@ class PickleSerializer:
         Raises `SerialisationError` if it cannot be pickled, or not unpickled as the same type; that takes a
         round trip. Whether the copy is equal is left to its class: by `__reduce__` it says what to keep.
         """
+        import pickle  # noqa: PLC0415  # as hashlib and hmac: import time for those alone who pickle
+
         try:
             body = pickle.dumps(value, _PROTOCOL)
             back: object = pickle.loads(body)  # noqa: S301  # our own
@@ -69,6 +69,9 @@ class PickleSerializer:
 
     def loads(self, data: bytes, /) -> Any:
         """Return the value that `dumps` wrote with one of the keys; `ValueError` for anything else."""
+        import pickle  # noqa: PLC0415
+        from hmac import compare_digest  # noqa: PLC0415
+
         tag, body = data[len(_VERSION) : _BODY], data[_BODY:]
         signed = any(compare_digest(tag, _tag(hasher, body)) for hasher in self._hashers)
         if data[: len(_VERSION)] != _VERSION or not signed:
@@ -80,6 +83,8 @@ class PickleSerializer:
 
 
 def _hasher(key: object, parameter: str) -> hashlib.blake2b:
+    import hashlib  # noqa: PLC0415
+
     raw = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
     if not isinstance(raw, bytes) or len(raw) < _SHORTEST_KEY:
         # The key stays out of the message.

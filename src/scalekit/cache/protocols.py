@@ -113,8 +113,8 @@ class NonblockingCacheStore(CacheStore, Protocol):
 
 
 @runtime_checkable
-class IndexedCacheStore(NonblockingCacheStore, Protocol):
-    """Optional: a store whose entries compiled wrappers may find without calling it.
+class IndexedCacheStore(Protocol):
+    """Optional: a store, sync or async, whose entries compiled wrappers may find without calling it.
 
     A wrapper keeps a dict from call arguments to entries. Such a store files its entries there,
     removes them before they leave it, and replaces `epoch` whenever an invalidation may have
@@ -132,7 +132,8 @@ class IndexedCacheStore(NonblockingCacheStore, Protocol):
         """Keep `index[place]` equal to the entry of `key` for as long as that is in the store.
 
         `kinds` goes into the entry; its `due` becomes the end of its freshness, less `lead` times what its
-        load took. Nothing happens if `key` has no entry; a second pin replaces the first.
+        load took; `math.inf` is for at once. Nothing happens if `key` has no entry; a second pin replaces
+        the first.
         """
         ...
 

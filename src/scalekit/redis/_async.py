@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError
 from scalekit.redis import _own
-from scalekit.redis._async_connections import async_transport
+from scalekit.redis._async_cluster import AsyncCluster
+from scalekit.redis._async_connections import AsyncConnections
 from scalekit.redis._batches import Batches
 from scalekit.redis._guard import Guard
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
+    from scalekit.redis._async_listener import AsyncListener
+    from scalekit.redis._batches import AsyncTransport
+    from scalekit.redis._packed import Command
 
 
 class AsyncRedisLink:
@@ -32,7 +36,7 @@ class AsyncRedisLink:
     time-outs hold whatever the client was configured with.
 
     The commands that any number of tasks issue in one tick of the event loop are sent as one pipeline (on
-    a cluster they are sent side by side). A cancelled call disturbs no other; its command may have been
+    a cluster, one to each master). A cancelled call disturbs no other; its command may have been
     sent, and may take effect.
 
     `timeout` bounds a whole call: connecting, the handshake, the command and its reply. Nothing is retried,
@@ -43,6 +47,9 @@ class AsyncRedisLink:
     May be used from several event loops, in turn or at once in several threads: each has its own
     connections, which close when `asyncio.run` ends, and all share the breaker. `clock` drives the breaker
     alone; `on_event` gets a `LinkEvent` when the breaker changes its state.
+
+    On a cluster only masters are asked, and each has 0.6 of `timeout` to answer. After one did not, the next
+    call that would lead to it asks the others first who serves its slots now.
 
     Worst case: a call takes `timeout`, plus what the event loop is late.
     """
@@ -62,10 +69,10 @@ class AsyncRedisLink:
         )
         self._cluster = _own.is_cluster(client, asynchronous=True)
         self._client = client
-        # Made for the check alone: options that cannot work are refused here, not by every call.
-        async_transport(client, cluster=self._cluster, timeout=self._guard.timeout)
+        self._transport()  # for the check alone: options that cannot work are refused here, not by every call
         self._loops: dict[asyncio.AbstractEventLoop, tuple[Batches, AsyncGenerator[None, None]]] = {}
         self._latest: tuple[asyncio.AbstractEventLoop | None, Batches | None] = (None, None)
+        self._listeners: dict[asyncio.AbstractEventLoop, AsyncListener] = {}
 
     @classmethod
     def from_url(
@@ -107,6 +114,20 @@ class AsyncRedisLink:
         """The circuit breaker's state: "closed", "open" or "half-open"."""
         return self._guard.state
 
+    @property
+    def listener(self) -> AsyncListener:
+        """What hears, on this event loop, what the server announces; for stores."""
+        listener = self._listeners.get(asyncio.get_running_loop())
+        return self._new_listener() if listener is None else listener
+
+    def _new_listener(self) -> AsyncListener:
+        from scalekit.redis._async_listener import AsyncListener  # noqa: PLC0415  # as in the sync link
+
+        self._here()  # closes it with the loop
+        listener = AsyncListener(self._client, cluster=self._cluster, timeout=self._guard.timeout)
+        self._listeners[asyncio.get_running_loop()] = listener
+        return listener
+
     async def execute(self, *command: Any) -> Any:
         """Send one command and return its reply, as redis-py's `execute_command` returns it.
 
@@ -116,11 +137,12 @@ class AsyncRedisLink:
         """
         return (await self.pipeline((command,)))[0]
 
-    async def pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    async def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send `commands` in one round trip and return their replies, within one deadline.
 
         Not a transaction. Raises as `execute` does; an error reply to any of them is raised after all
-        replies were read, so the others did take effect.
+        replies were read, so the others did take effect. On a cluster every node is sent its commands
+        before the first reply is read, and the commands of a node that does not answer fail alone.
         """
         if not isinstance(commands, (list, tuple)):
             raise ConfigurationError("commands", commands, "as a list or tuple of commands, each a tuple")
@@ -135,6 +157,11 @@ class AsyncRedisLink:
         self._guard.settle(ticket, commands, replies)
         return replies
 
+    def _transport(self) -> AsyncTransport:
+        return (AsyncCluster if self._cluster else AsyncConnections)(
+            self._client, timeout=self._guard.timeout
+        )
+
     def _here(self) -> Batches:
         """Return the pipelines of the running event loop."""
         loop = asyncio.get_running_loop()
@@ -145,10 +172,8 @@ class AsyncRedisLink:
         if known is None:
             for other in [other for other in list(self._loops) if other.is_closed()]:
                 self._loops.pop(other, None)
-            batches = Batches(
-                async_transport(self._client, cluster=self._cluster, timeout=self._guard.timeout),
-                timeout=self._guard.timeout,
-            )
+                self._listeners.pop(other, None)
+            batches = Batches(self._transport(), timeout=self._guard.timeout)
             known = self._loops[loop] = (batches, self._closer(loop, batches))
             # Runs it up to its yield, and makes it known to the loop's shutdown_asyncgens.
             with contextlib.suppress(StopIteration):
@@ -167,6 +192,9 @@ class AsyncRedisLink:
         finally:
             self._loops.pop(loop, None)
             self._latest = (None, None)
+            listener = self._listeners.pop(loop, None)
+            if listener is not None:
+                await listener.aclose()
             await batches.close()
 
     async def aclose(self) -> None:

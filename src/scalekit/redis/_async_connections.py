@@ -1,4 +1,4 @@
-"""How an async link reaches the server: its own connections, or a cluster client of its own."""
+"""How an async link reaches one server: a stack of connections of its own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from scalekit.redis import _own
-from scalekit.redis._failure import is_failure, is_reply
+from scalekit.redis._failure import is_demotion, is_failure, is_reply
+from scalekit.redis._packed import Packed, packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scalekit.redis._batches import AsyncTransport, Command, Deliver
+    from scalekit.redis._batches import Deliver
+    from scalekit.redis._packed import Command
 
 
 class AsyncConnections:
@@ -26,24 +28,32 @@ class AsyncConnections:
         self._idle: list[Any] = []
 
     async def exchange(self, commands: Sequence[Command], deliver: Deliver, /) -> None:
+        idle = self._idle  # another list by the end if the connections were closed meanwhile
         connection = await self._ready()
         try:
-            sent, packed = _packed(connection, commands, deliver)
-            await connection.send_packed_command(packed, check_health=False)
+            sent, wire = _packed(connection, commands, deliver)
+            await connection.send_packed_command(wire, check_health=False)
             for index in sent:
                 deliver(index, await self._read(connection, commands[index]))
         except BaseException:
             await connection.disconnect(nowait=True)  # an unread reply must never reach the next command
             raise
-        self._idle.append(connection)
+        if idle is self._idle:
+            idle.append(connection)
+        else:
+            await connection.disconnect(nowait=True)
 
     async def _read(self, connection: Any, command: Command) -> Any:
         try:
             reply = await connection.read_response()
         except Exception as error:
-            if is_reply(error):
-                return error
-            raise
+            if not is_reply(error):
+                raise
+            if is_demotion(error):
+                await self.close()  # the address may lead to another server by now, and this one lags behind
+            return error
+        if isinstance(command, Packed):
+            return reply
         callback = self._callbacks.get(command[0]) if isinstance(command[0], str) else None
         try:
             return reply if callback is None else callback(reply)
@@ -59,10 +69,12 @@ class AsyncConnections:
                 check = getattr(connection, "can_read", connection.can_read_destructive)
                 if not await check():
                     return connection
-            except Exception as error:
+            except BaseException as error:
+                await connection.disconnect(nowait=True)  # also if cancelled here: nobody else knows of it
                 if not is_failure(error):
                     raise
-            await connection.disconnect(nowait=True)
+            else:
+                await connection.disconnect(nowait=True)
         connection = self._origin.make()
         try:
             await connection.connect()
@@ -71,9 +83,15 @@ class AsyncConnections:
             raise
         return connection
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is there, to be used."""
+        return bool(self._idle)
+
     async def close(self) -> None:
-        while self._idle:
-            await self._idle.pop().disconnect(nowait=True)
+        idle, self._idle = self._idle, []
+        while idle:
+            await idle.pop().disconnect(nowait=True)
         for sentinel in self._origin.sentinels:
             await sentinel.connection_pool.disconnect()
         await asyncio.sleep(0)  # lets the transports close
@@ -85,49 +103,14 @@ def _packed(connection: Any, commands: Sequence[Command], deliver: Deliver) -> t
     A command that cannot be encoded is its own caller's trouble, and no reason to fail the batch.
     """
     try:
-        return range(len(commands)), connection.pack_commands(commands)
+        return range(len(commands)), packed(connection, commands)
     except Exception:  # noqa: BLE001  # find out whose it is
         good: list[int] = []
         for index, command in enumerate(commands):
             try:
-                connection.pack_command(*command)
+                packed(connection, [command])
             except Exception as error:  # noqa: BLE001  # given to its caller
                 deliver(index, error)
             else:
                 good.append(index)
-        return good, connection.pack_commands([commands[index] for index in good])
-
-
-class AsyncCluster:
-    """A cluster client of our own on one event loop.
-
-    Each command goes its own way: redis-py's cluster pipeline lets one dead shard fail the commands of
-    all the others, and one command without a key those with one.
-    """
-
-    def __init__(self, client: Any, *, timeout: float) -> None:
-        self._client = _own.async_cluster(client, timeout=timeout)
-
-    async def exchange(self, commands: Sequence[Command], deliver: Deliver, /) -> None:
-        # Before they start side by side: initializing at once, they close each other's connections.
-        await self._client.initialize()
-        await asyncio.gather(
-            *(self._execute(index, command, deliver) for index, command in enumerate(commands))
-        )
-
-    async def _execute(self, index: int, command: Command, deliver: Deliver) -> None:
-        try:
-            deliver(index, await self._client.execute_command(*command))
-        except Exception as error:  # noqa: BLE001  # it is this caller's, and no other's
-            deliver(index, error)
-
-    async def close(self) -> None:
-        await self._client.aclose()
-        # After a failed command redis-py means to begin anew, and its aclose() does nothing.
-        for nodes in ("nodes_cache", "startup_nodes"):
-            await self._client.nodes_manager.aclose(nodes)
-
-
-def async_transport(client: object, *, cluster: bool, timeout: float) -> AsyncTransport:
-    """Return the way to the server(s) of `client` for the running event loop."""
-    return (AsyncCluster if cluster else AsyncConnections)(client, timeout=timeout)
+        return good, packed(connection, [commands[index] for index in good])

@@ -19,7 +19,8 @@ from scalekit.redis._failure import Closed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Command: TypeAlias = "tuple[Any, ...]"
+    from scalekit.redis._packed import Command
+
 Deliver: TypeAlias = "Callable[[int, Any], None]"
 
 _MOST_RUNS = 8

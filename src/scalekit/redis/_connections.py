@@ -1,7 +1,7 @@
-"""How a blocking link reaches the server: its own connections, or a cluster client of its own.
+"""How a blocking link reaches one server: a stack of connections of its own.
 
-Both run within the deadline that `RedisLink` has set for the thread, and both return replies as
-redis-py's `execute_command` does, with a server's error reply in its place in the list.
+It runs within the deadline that `RedisLink` has set for the thread, and returns replies as redis-py's
+`execute_command` does, with a server's error reply in its place in the list.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 import threading
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scalekit.redis import _own
 from scalekit.redis._deadline import bounded, remaining
-from scalekit.redis._failure import Crowded, is_failure, is_rejected, is_reply
+from scalekit.redis._failure import Crowded, is_demotion, is_failure, is_rejected, is_reply
+from scalekit.redis._packed import Packed, packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Command: TypeAlias = "tuple[Any, ...]"
+    from scalekit.redis._packed import Command
 
 
 class Transport(Protocol):
@@ -54,51 +55,72 @@ class Connections:
         self._pid = os.getpid()
 
     def exchange(self, commands: Sequence[Command], /) -> list[Any]:
+        connection, idle = self.send(commands)
+        return self.receive(connection, idle, commands)
+
+    def send(self, commands: Sequence[Command], /) -> tuple[Any, list[Any]]:
+        """Send `commands`; what it returns must be handed on to `receive`, or to `abandon`."""
         if self._pid != os.getpid():
             self._reset()  # a forked child must not talk on its parent's sockets
-        if self._most is None:
-            return self._converse(commands)
-        places, busy, thread = self._places, self._busy, threading.get_ident()
+        if self._most is not None:
+            try:
+                self._places.get(timeout=remaining())
+            except Empty:
+                self._replace_lost(self._most)
+                raise Crowded from None
+            self._busy[threading.get_ident()] = None
+        idle = self._idle  # another list by the end if the link was closed or the process forked
+        connection = None
         try:
-            places.get(timeout=remaining())
-        except Empty:
-            self._replace_lost(self._most)
-            raise Crowded from None
-        busy[thread] = None
+            connection = self._ready(idle)
+            connection.send_packed_command(packed(connection, commands), check_health=False)
+        except BaseException as error:
+            if connection is not None and is_rejected(error) and idle is self._idle:  # before a byte was sent
+                idle.append(connection)
+                connection = None
+            self.abandon(connection)
+            raise
+        return connection, idle
+
+    def receive(self, connection: Any, idle: list[Any], commands: Sequence[Command], /) -> list[Any]:
+        """Return the replies to `commands`, which were sent over `connection`, taken from `idle`."""
         try:
-            return self._converse(commands)
+            replies = [self._read(connection, command) for command in commands]
+        except BaseException:
+            self.abandon(connection)
+            raise
+        if idle is not self._idle:
+            self.abandon(connection)
+            return replies
+        idle.append(connection)
+        if self._most is not None:
+            self._leave()
+        return replies
+
+    def abandon(self, connection: Any, /) -> None:
+        """Give up a connection after `send`: an unread reply must never reach the next command."""
+        try:
+            if connection is not None:
+                connection.disconnect()
         finally:
-            busy.pop(thread, None)
-            places.put(None)
+            if self._most is not None:
+                self._leave()
+
+    def _leave(self) -> None:
+        self._busy.pop(threading.get_ident(), None)
+        self._places.put(None)
 
     def _replace_lost(self, most: int) -> None:
         """Make up for the places that were taken, and lost to a signal handler's exception right after."""
+        self._busy.pop(threading.get_ident(), None)  # ours, from a call that ended so: who asks has none
         for _ in range(most - len(self._busy) - self._places.qsize()):
             self._places.put(None)
-
-    def _converse(self, commands: Sequence[Command]) -> list[Any]:
-        idle = self._idle  # another list by the end if the link was closed or the process forked
-        connection = self._ready(idle)
-        try:
-            connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            replies = [self._read(connection, command) for command in commands]
-        except BaseException as error:
-            if is_rejected(error) and idle is self._idle:  # before a byte was sent
-                idle.append(connection)
-            else:
-                connection.disconnect()  # an unread reply must never reach the next command
-            raise
-        if idle is self._idle:
-            idle.append(connection)
-        else:
-            connection.disconnect()
-        return replies
 
     def _ready(self, idle: list[Any]) -> Any:
         """Return a connection on which nothing is pending and which the server has not closed."""
         while (connection := _popped(idle)) is not None:
             try:
-                if not connection.can_read(0):
+                if not connection.is_stirred():
                     return connection
             except Exception as error:
                 if not is_failure(error):
@@ -112,14 +134,23 @@ class Connections:
         try:
             reply = connection.read_response()
         except Exception as error:
-            if is_reply(error):
-                return error
-            raise
+            if not is_reply(error):
+                raise
+            if is_demotion(error):
+                self.close()  # the address may lead to another server by now, and this one lags behind it
+            return error
+        if isinstance(command, Packed):
+            return reply
         callback = self._callbacks.get(command[0]) if isinstance(command[0], str) else None
         try:
             return reply if callback is None else callback(reply)
         except Exception as error:  # noqa: BLE001  # redis-py's trouble with a reply that was read
             return error
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is there, to be used."""
+        return bool(self._idle)
 
     def close(self) -> None:
         idle, self._idle = self._idle, []
@@ -138,61 +169,3 @@ def _popped(idle: list[Any]) -> Any:
         return idle.pop()
     except IndexError:
         return None
-
-
-class Cluster:
-    """A cluster client of our own, made on the first command so that constructing a link does no I/O."""
-
-    def __init__(self, client: Any, *, timeout: float) -> None:
-        self._theirs = client
-        self._timeout = timeout
-        self._reset()
-
-    def _reset(self) -> None:
-        self._client: Any = None
-        self._lock = threading.Lock()  # the parent's may have been held at the fork
-        self._pid = os.getpid()
-
-    def exchange(self, commands: Sequence[Command], /) -> list[Any]:
-        client = self._own_client()
-        # One by one: redis-py's cluster pipeline lets a dead shard fail the commands of the others.
-        return [self._execute(client, command) for command in commands]
-
-    def _own_client(self) -> Any:
-        if self._pid != os.getpid():
-            self._reset()
-        client = self._client
-        if client is None:
-            if not self._lock.acquire(timeout=remaining() or 0.0):
-                raise Crowded
-            try:
-                client = self._client
-                if client is None:
-                    client = self._client = _own.cluster(self._theirs, timeout=self._timeout, bound=bounded)
-            finally:
-                self._lock.release()
-        return client
-
-    def _execute(self, client: Any, command: Command) -> Any:
-        try:
-            return client.execute_command(*command)
-        except Exception as error:
-            if is_reply(error):
-                return error
-            raise
-
-    def close(self) -> None:
-        client, self._client = self._client, None
-        if client is None:
-            return
-        for node in client.get_nodes():
-            # The client's own close() leaves these open: it was given their pools and did not make them.
-            if node.redis_connection is not None:
-                node.redis_connection.connection_pool.disconnect()
-        client.close()
-
-
-def transport(client: object, *, timeout: float) -> Transport:
-    """Return the way to the server(s) of `client`; raises `ConfigurationError` for what is no such client."""
-    kind = Cluster if _own.is_cluster(client, asynchronous=False) else Connections
-    return kind(client, timeout=timeout)

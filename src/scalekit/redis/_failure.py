@@ -19,7 +19,9 @@ def is_reply(error: BaseException) -> bool:
     CLUSTERDOWN is an answer, too, but it says that the cluster cannot serve.
     """
     errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
-    return isinstance(error, errors.ResponseError) and not isinstance(error, errors.ClusterDownError)
+    if not isinstance(error, errors.ResponseError) or isinstance(error, errors.ClusterDownError):
+        return False
+    return not str(error).startswith("CLUSTERDOWN ")  # as parsers that are not told of clusters leave it
 
 
 def is_rejected(error: BaseException) -> bool:
@@ -54,3 +56,26 @@ def is_unknown_script(error: BaseException) -> bool:
     """
     errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
     return isinstance(error.__cause__, errors.NoScriptError)
+
+
+def not_served() -> Exception:
+    """Return the error of a command whose slot no node of the cluster serves."""
+    errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
+    error: Exception = errors.ClusterDownError("no node serves the slot")
+    return error
+
+
+def is_demotion(error: BaseException) -> bool:
+    """Tell whether `error` is the reply of a server that was a master and is a replica now (READONLY)."""
+    errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
+    return isinstance(error, errors.ReadOnlyError)
+
+
+def is_unstable(error: BaseException) -> bool:
+    """Tell whether `error`, as a link raises it, says that a command's keys lie on two nodes (TRYAGAIN).
+
+    So they do while their slot moves from one to the other. Nothing was run.
+    """
+    errors = require("redis.exceptions", extra="redis", needed_by="RedisLink")
+    reply = error.__cause__
+    return isinstance(reply, errors.TryAgainError) or str(reply).startswith("TRYAGAIN ")

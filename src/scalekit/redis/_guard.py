@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from scalekit._breaker import Breaker
 from scalekit._time import seconds
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
 from scalekit.events import LinkEvent, guarded
 from scalekit.redis import _failure
+from scalekit.redis._packed import Packed, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,15 +17,12 @@ if TYPE_CHECKING:
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
+    from scalekit.redis._packed import Command
 
 _BACKEND = "redis"
 
-
-class Ticket(NamedTuple):
-    """A call that the breaker admitted."""
-
-    generation: int
-    began: float
+Ticket: TypeAlias = "tuple[int, float]"
+"""A call that the breaker admitted: its generation, and when it began. No class, for every call makes one."""
 
 
 class Guard:
@@ -55,13 +53,16 @@ class Guard:
         if self._emit is not None:
             self._emit(LinkEvent("breaker", outcome=state, backend=_BACKEND, failures=failures))
 
-    def admit(self, commands: Sequence[Sequence[Any]]) -> Ticket:
+    def admit(self, commands: Sequence[Command]) -> Ticket:
         """Return the ticket to settle the call with.
 
         Raises `BackendUnavailable` while the breaker is open, `ConfigurationError` for what is no command.
         """
         for command in commands:
-            if isinstance(command, (str, bytes)) or not command or not isinstance(command[0], (str, bytes)):
+            if isinstance(command, Packed):
+                continue
+            given: object = command
+            if isinstance(given, (str, bytes)) or not command or not isinstance(command[0], (str, bytes)):
                 raise ConfigurationError("command", command, "as a tuple that begins with a command's name")
         began = self._clock()
         generation = self._breaker.admit(began)
@@ -70,38 +71,37 @@ class Guard:
                 f"not asked, the circuit breaker is open; next probe in {self._breaker.retry_in(began):.3f} s"
             )
             raise BackendUnavailable(_BACKEND, _named(commands), detail)
-        return Ticket(generation, began)
+        return generation, began
 
-    def settle(self, ticket: Ticket, commands: Sequence[Sequence[Any]], replies: Sequence[Any]) -> None:
+    def settle(self, ticket: Ticket, commands: Sequence[Command], replies: Sequence[object]) -> None:
         """Settle a call whose `replies` may have errors among them; raises the `BackendError` for the first.
 
         What kept a command from being answered takes precedence over an error that is an answer.
         """
-        refusal: tuple[Sequence[Any], Exception] | None = None
-        for command, reply in zip(commands, replies, strict=True):
-            if isinstance(reply, Exception):
-                if not _failure.is_reply(reply):
-                    self.fail(ticket, commands, reply)
-                refusal = refusal or (command, reply)
-        self._breaker.succeeded(ticket.generation)
-        if refusal is not None:
-            command, reply = refusal
-            raise BackendError(_BACKEND, _named([command]), _described(reply)) from reply
+        errors = [(place, reply) for place, reply in enumerate(replies) if isinstance(reply, Exception)]
+        for _, error in errors:
+            if not _failure.is_reply(error):
+                self.fail(ticket, commands, error)
+        self._breaker.succeeded(ticket[0])
+        if errors:
+            place, error = errors[0]
+            raise BackendError(_BACKEND, _named([commands[place]]), _described(error)) from error
 
     def fail(
-        self, ticket: Ticket, commands: Sequence[Sequence[Any]], error: BaseException, *, late: bool = False
+        self, ticket: Ticket, commands: Sequence[Command], error: BaseException, *, late: bool = False
     ) -> NoReturn:
         """Settle a call that `error` ended, and raise what its caller is to see.
 
         `late` says that the deadline has passed, by whatever name the error goes.
         """
+        generation, began = ticket
         if _failure.is_failure(error):
-            self._breaker.failed(ticket.generation, ticket.began, self._clock())
+            self._breaker.failed(generation, began, self._clock())
             if late or _failure.is_timeout(error):
                 detail = f"no answer within {self.timeout * 1000:g} ms"
                 raise BackendTimeout(_BACKEND, _named(commands), detail) from error
             raise BackendError(_BACKEND, _named(commands), _described(error)) from error
-        self._breaker.abandoned(ticket.generation)
+        self._breaker.abandoned(generation)
         if isinstance(error, _failure.Closed):
             raise BackendError(_BACKEND, _named(commands), "the link was closed") from None
         if isinstance(error, _failure.Crowded):
@@ -115,10 +115,10 @@ class Guard:
         raise error
 
 
-def _named(commands: Sequence[Sequence[Any]]) -> str:
+def _named(commands: Sequence[Command]) -> str:
     if len(commands) != 1 or not commands[0]:
         return f"pipeline of {len(commands)}"
-    name = commands[0][0]
+    name = name_of(commands[0])
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 

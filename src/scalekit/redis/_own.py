@@ -37,9 +37,9 @@ Bound: TypeAlias = "Callable[[type[Any], float], type[Any]]"
 """Turns a connection class of redis-py into the one to use, given the time-out of one operation."""
 
 
-# Of the deadline, on a cluster. A hung node must leave redis-py time to see it and to ask the others who
-# has its slots now: cut off by the deadline it learns nothing, and goes on asking the hung node for ever.
-_NODE_SHARE = 0.6
+# Of the deadline, on a cluster: what a node has to answer. redis-py must see that one hangs and ask others
+# who has its slots; cut off by the deadline it learns nothing, and goes on asking the hung one for ever.
+NODE_SHARE = 0.6
 
 
 def is_cluster(client: object, *, asynchronous: bool) -> bool:
@@ -168,23 +168,57 @@ def _sentinel(manager: Any, *, timeout: float, asynchronous: bool, bound: Bound)
     return own
 
 
-def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
-    """Return a blocking cluster client of our own.
+def cluster_addresses(client: Any) -> list[tuple[str, int]]:
+    """Return where the nodes are that a cluster client was told of, or has found."""
+    nodes = [*client.get_nodes(), *client.nodes_manager.startup_nodes.values()]
+    return list(dict.fromkeys((node.host, int(node.port)) for node in nodes))
 
-    It asks for the slots at once, so call it within a deadline. It reads from masters alone: a replica's
-    lag would bring back what was invalidated.
+
+def cluster_node(client: Any, host: str, port: int, *, asynchronous: bool) -> Any:
+    """Return a plain client of one node of a cluster client's cluster, to make connections like.
+
+    Never one that reads from replicas: their lag would bring back what was invalidated.
     """
-    share = timeout * _NODE_SHARE
+    redis = require("redis.asyncio" if asynchronous else "redis", extra="redis", needed_by="RedisLink")
+    settings = _unhurried(_settings(client, cluster=True, asynchronous=asynchronous))
+    if asynchronous:
+        connection_class = client.connection_kwargs["connection_class"]
+        settings["redis_connect_func"] = None
+    else:
+        connection_class = _node_class(client, settings)
+        settings["redis_connect_func"] = client.user_on_connect_func
+    for name in ("retry", "db", "host", "port", "parser_class", "response_callbacks"):
+        settings.pop(name, None)
+    most = settings.pop("max_connections", None)
+    return redis.Redis(
+        connection_pool=redis.ConnectionPool(
+            connection_class=connection_class, max_connections=most, host=host, port=port, **settings
+        )
+    )
+
+
+def _node_class(client: Any, settings: dict[str, Any]) -> Any:
+    """Return of which class a blocking cluster client's connections are; takes "ssl" out of `settings`."""
+    redis = require("redis", extra="redis", needed_by="RedisLink")
+    tls = settings.pop("ssl", False)
+    return client.nodes_manager.connection_kwargs.get("connection_class") or (
+        redis.SSLConnection if tls else redis.Connection
+    )
+
+
+def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
+    """Return a blocking cluster client of our own, for commands whose keys only redis-py knows.
+
+    It asks for the slots at once, so call it within a deadline.
+    """
+    share = timeout * NODE_SHARE
     redis = require("redis", extra="redis", needed_by="RedisLink")
     settings = _unhurried(
         client.nodes_manager.connection_kwargs, socket_timeout=share, socket_connect_timeout=share
     )
     for name in ("retry", "db"):  # a URL's "/0" is refused as a keyword
         settings.pop(name, None)
-    tls = settings.pop("ssl", False)
-    base = client.nodes_manager.connection_kwargs.get("connection_class") or (
-        redis.SSLConnection if tls else redis.Connection
-    )
+    base = _node_class(client, settings)
     settings["redis_connect_func"] = client.user_on_connect_func
     nodes = [type(node)(node.host, node.port) for node in client.get_nodes()]
     # Only a cluster made from a URL hands connection_class on to its nodes.
@@ -192,6 +226,7 @@ def cluster(client: Any, *, timeout: float, bound: Bound) -> Any:
         url=f"redis://{_bracketed(nodes[0].host)}:{nodes[0].port}",
         startup_nodes=nodes[1:],
         require_full_coverage=False,  # the slots of a dead shard fail, the others go on
+        address_remap=client.nodes_manager.address_remap,
         **_no_cluster_retry(asynchronous=False),
         connection_class=bound(base, share),
         **settings,
@@ -207,10 +242,11 @@ def async_cluster(client: Any, *, timeout: float) -> Any:
     return aredis.RedisCluster(
         startup_nodes=[type(node)(node.host, node.port) for node in nodes],
         require_full_coverage=False,
+        address_remap=client.nodes_manager.address_remap,
         **_no_cluster_retry(asynchronous=True),
         ssl=issubclass(client.connection_kwargs["connection_class"], aredis.SSLConnection),
-        socket_timeout=timeout * _NODE_SHARE,
-        socket_connect_timeout=timeout * _NODE_SHARE,
+        socket_timeout=timeout * NODE_SHARE,
+        socket_connect_timeout=timeout * NODE_SHARE,
         **{name: value for name, value in settings.items() if name in accepted and name not in _SET_HERE},
     )
 

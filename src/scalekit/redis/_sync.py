@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError
 from scalekit.redis import _own
-from scalekit.redis._connections import Cluster, transport
-from scalekit.redis._deadline import deadline
+from scalekit.redis._cluster import Cluster
+from scalekit.redis._connections import Connections
+from scalekit.redis._deadline import set_deadline
 from scalekit.redis._guard import Guard
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
+    from scalekit.redis._connections import Transport
+    from scalekit.redis._listener import Listener
+    from scalekit.redis._packed import Command
 
 
 class RedisLink:
@@ -38,8 +43,10 @@ class RedisLink:
     Safe to share between threads, and across `fork`. `clock` drives the breaker alone; `on_event` gets a
     `LinkEvent` when the breaker changes its state.
 
-    Worst case: a call takes `timeout`, plus some milliseconds of scheduling; on a cluster all commands
-    of one `pipeline` share it.
+    On a cluster only masters are asked, and each has 0.6 of `timeout` to answer. After one did not, the next
+    call that would lead to it asks the others first who serves its slots now.
+
+    Worst case: a call takes `timeout`, plus some milliseconds of scheduling.
     """
 
     def __init__(
@@ -55,7 +62,10 @@ class RedisLink:
         self._guard = Guard(
             timeout=timeout, failures=breaker_failures, reset=breaker_reset, clock=clock, on_event=on_event
         )
-        self._transport = transport(client, timeout=self._guard.timeout)
+        kind = Cluster if _own.is_cluster(client, asynchronous=False) else Connections
+        self._transport: Transport = kind(client, timeout=self._guard.timeout)
+        self._client = client
+        self._listeners: dict[str, Listener] = {}  # of one, since a dict's setdefault is atomic
 
     @classmethod
     def from_url(
@@ -97,6 +107,19 @@ class RedisLink:
         """The circuit breaker's state: "closed", "open" or "half-open"."""
         return self._guard.state
 
+    @property
+    def listener(self) -> Listener:
+        """What hears what the server announces; for stores. It does nothing until somebody listens."""
+        listener = self._listeners.get("one")
+        return self._new_listener() if listener is None else listener
+
+    def _new_listener(self) -> Listener:
+        from scalekit.redis._listener import Listener  # noqa: PLC0415  # most links are never listened at
+
+        listener = Listener(self._client, cluster=self.cluster, timeout=self._guard.timeout)
+        weakref.finalize(self, listener.close)
+        return self._listeners.setdefault("one", listener)
+
     def execute(self, *command: Any) -> Any:
         """Send one command and return its reply, as redis-py's `execute_command` returns it.
 
@@ -106,11 +129,12 @@ class RedisLink:
         """
         return self.pipeline([command])[0]
 
-    def pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """Send `commands` in one round trip and return their replies, within one deadline.
 
         Not a transaction. Raises as `execute` does; an error reply to any of them is raised after all
-        replies were read, so the others did take effect.
+        replies were read, so the others did take effect. On a cluster every node is sent its commands
+        before the first reply is read, and the commands of a node that does not answer fail alone.
         """
         if not isinstance(commands, (list, tuple)):
             raise ConfigurationError("commands", commands, "as a list or tuple of commands, each a tuple")
@@ -119,8 +143,11 @@ class RedisLink:
         ticket = self._guard.admit(commands)
         ends = monotonic() + self._guard.timeout
         try:
-            with deadline(ends):
+            outer = set_deadline(ends)
+            try:
                 replies = self._transport.exchange(commands)
+            finally:
+                set_deadline(outer)
         except BaseException as error:  # noqa: BLE001  # accounted for there, and raised
             self._guard.fail(ticket, commands, error, late=monotonic() >= ends)
         self._guard.settle(ticket, commands, replies)
@@ -128,6 +155,8 @@ class RedisLink:
 
     def close(self) -> None:
         """Close the connections; the link may be used again and opens new ones then."""
+        for listener in self._listeners.values():
+            listener.close()
         self._transport.close()
 
     def __enter__(self) -> Self:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from scalekit.testing._cache_batches import BatchTests
 from scalekit.testing._cache_entries import EntryTests
 from scalekit.testing._cache_loads import LoadTests
 from scalekit.testing._cache_probe import CacheStoreProbe
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["CacheStoreSuite"]
 
 
-class CacheStoreSuite(EntryTests, LoadTests):
+class CacheStoreSuite(EntryTests, LoadTests, BatchTests):
     """Subclass it with a `store` fixture; every test proves a clause of `CacheStore`.
 
+    Where the store is a `BatchCacheStore`, too, that contract is proven as well.
     A store that takes only some kinds of values may override `values`.
     """
 

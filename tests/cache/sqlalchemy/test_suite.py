@@ -76,3 +76,12 @@ class TestAsyncpg(AsyncSuite):
     @pytest.fixture
     def engine(self, postgres_url):
         return create_async_engine(postgres_url.replace("psycopg", "asyncpg"))
+
+
+class TestSerializablePostgres(SyncSuite):
+    """Stricter than READ COMMITTED, statements fail when they get in each other's way, and are sent again."""
+
+    @pytest.fixture
+    def engine(self, postgres_url):
+        options = "-c default_transaction_isolation=serializable"
+        return create_engine(postgres_url, connect_args={"options": options})

@@ -42,6 +42,11 @@ class Alarm:
         self._call: Callable[[], object] | None = call
         self._lock = threading.Lock()
 
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing to call any more."""
+        return self._call is None
+
     def cancel(self) -> None:
         """Do not call, or wait until the call has returned."""
         with self._lock:
@@ -90,7 +95,9 @@ class Alarms:
     def _run(self) -> None:
         while True:
             with self._changed:
-                # What was cancelled is waited for as well: to take it out would cost each call more.
+                # What is cancelled stays until now, for the thread shall not wake for each call that ends.
+                while self._set and self._set[0][2].over:
+                    heappop(self._set)
                 if not self._set and not self._changed.wait_for(lambda: self._set, _PATIENCE):
                     self._thread = None
                     return

@@ -6,6 +6,7 @@ It runs the same code, in a greenlet, as SQLAlchemy's own async classes do: one 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
@@ -44,7 +45,7 @@ class AsyncSQLAlchemyCacheStore:
         breaker_reset: Duration = 1.0,
     ) -> None:
         require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
-        from scalekit.cache.sqlalchemy._batches import BatchOperations  # noqa: PLC0415  # only with SQLAlchemy
+        from scalekit.cache.sqlalchemy._batches import BatchOperations  # noqa: PLC0415  # needs SQLAlchemy
         from scalekit.cache.sqlalchemy._database import Database  # noqa: PLC0415  # as above
         from scalekit.cache.sqlalchemy._engine import async_sync_engine  # noqa: PLC0415  # as above
 
@@ -58,6 +59,7 @@ class AsyncSQLAlchemyCacheStore:
         )
         self._operations = BatchOperations(self._database.statements, self._database.clock)
         self._run = async_runner(self._database)
+        self._call = partial(self._run, self._database.call)
 
     @property
     def metadata(self) -> MetaData:
@@ -74,58 +76,58 @@ class AsyncSQLAlchemyCacheStore:
         removed = 0
         hand: bytes | None = b""
         while hand is not None:
-            hand, number = await self._run(self._database.call, "purge", self._operations.sweep, hand, _SWEPT)
+            hand, number = await self._call("purge", self._operations.sweep, hand, _SWEPT)
             removed += number
         return removed
 
     async def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
         """Return the living entry of `slot`, or a snapshot; see `CacheStore.read`."""
-        found: Entry | Snapshot = await self._run(self._database.call, "read", self._operations.read, slot, now)
+        found: Entry | Snapshot = await self._call("read", self._operations.read, slot, now)
         return found
 
-    async def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
+    async def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # the protocol
         """Return a snapshot for a load; see `CacheStore.begin`."""
-        begun: Snapshot = await self._run(self._database.call, "begin", self._operations.begin, slot, outdate)
+        begun: Snapshot = await self._call("begin", self._operations.begin, slot, outdate)
         return begun
 
     async def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry` unless outdated; see `CacheStore.write`."""
-        operation = self._operations.write
-        stored: bool = await self._run(self._database.call, "write", operation, slot, entry, snapshot, now)
+        stored: bool = await self._call("write", self._operations.write, slot, entry, snapshot, now)
         return stored
 
     async def delete(self, keys: Sequence[str], /) -> None:
         """Remove entries and outdate running loads; see `CacheStore.delete`."""
         for names in pieces(map(key_name, keys)):
-            await self._run(self._database.call, "delete", self._operations.outdate, names)
+            await self._call("delete", self._operations.outdate, names)
 
     async def invalidate(self, tags: Sequence[str], /) -> None:
         """End every entry that carries one of `tags`; see `CacheStore.invalidate`."""
         for names in pieces(map(tag_name, tags)):
-            await self._run(self._database.call, "invalidate", self._operations.outdate, names)
+            await self._call("invalidate", self._operations.outdate, names)
 
     async def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
         """Return for each of `slots` what `read` would; see `BatchCacheStore.read_many`."""
         found: list[Entry | Snapshot] = []
         if slots:
-            found = await self._run(self._database.call, "read_many", self._operations.read_many, slots, now)
+            found = await self._call("read_many", self._operations.read_many, slots, now)
         return found
 
     async def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
         """Do for each of `writes` what `write` would; see `BatchCacheStore.write_many`."""
         stored: list[bool] = []
         if writes:
-            stored = await self._run(self._database.call, "write_many", self._operations.write_many, writes, now)
+            stored = await self._call("write_many", self._operations.write_many, writes, now)
         return stored
 
 
 class _LoopDeadline:
     """The deadline of one operation of a task."""
 
-    __slots__ = ("_connection", "_timer", "_waiting", "expired")
+    __slots__ = ("_connection", "_timeout", "_timer", "_waiting", "expired")
 
     def __init__(self, waiting: asyncio.Timeout, timeout: float) -> None:
         self._waiting = waiting
+        self._timeout = timeout
         self._connection: Any = None
         self._timer = asyncio.get_running_loop().call_later(timeout, self._ring)
         self.expired = False
@@ -143,26 +145,28 @@ class _LoopDeadline:
         self._timer.cancel()
 
     def _ring(self) -> None:
-        self.expired = True
-        if self._connection is None:
+        if self._connection is None or self.expired:
             self._waiting.reschedule(0)
         else:
-            # The call then ends at once. Cancelled, it would say goodbye to a server that does not listen.
+            # The call then ends at once. Cancelled, it would say goodbye to a server that does not listen; it
+            # may be doing so already, for a task that was cancelled: then asyncpg waits for ever.
             _hang_up(self._connection)
+            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._ring)
+        self.expired = True
 
 
 def _hang_up(driver: Any) -> None:
     """End a connection of asyncpg's or psycopg's, whoever waits for it."""
     if hasattr(driver, "terminate"):
         driver.terminate()
-        return
-    with duplicate(driver) as connected:
-        shut_down(connected)
+    elif not driver.closed:
+        with duplicate(driver) as connected:
+            shut_down(connected)
 
 
 def async_runner(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return what calls a function in a greenlet, with a deadline and further arguments."""
-    from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415  # only with SQLAlchemy
+    from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415  # needs SQLAlchemy
 
     unlimited = Unlimited()
     timeout = database.timeout

@@ -41,9 +41,7 @@ class BatchOperations(Operations):
             for entry, names in zip(found, wanted, strict=True)
         ]
 
-    def write_many(
-        self, run: Run, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float
-    ) -> list[bool]:
+    def write_many(self, run: Run, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float) -> list[bool]:
         """Store each entry unless its snapshot has changed; return which are stored."""
         stored: list[bool] = []
         for at in range(0, len(writes), WRITES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from scalekit._breaker import Breaker
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ATTEMPTS = 5
+_ATTEMPTS = 10
 """Of one operation, where statements get in each other's way: with stricter isolation than READ COMMITTED."""
 
 
@@ -58,9 +59,10 @@ class Database:
         breaker_failures: int,
         breaker_reset: Duration,
     ) -> None:
-        if isinstance(breaker_failures, bool) or not isinstance(breaker_failures, int) or breaker_failures < 1:
-            raise ConfigurationError("breaker_failures", breaker_failures, "as an integer >= 1")
-        self._breaker = Breaker(failures=breaker_failures, reset=seconds(breaker_reset, "breaker_reset"))
+        failures = breaker_failures
+        if isinstance(failures, bool) or not isinstance(failures, int) or failures < 1:
+            raise ConfigurationError("breaker_failures", failures, "as an integer >= 1")
+        self._breaker = Breaker(failures=failures, reset=seconds(breaker_reset, "breaker_reset"))
         self.timeout = seconds(timeout, "timeout")
         self.dialect, mark = dialect_of(engine)
         self.clock = _milliseconds(wall_clock, self.dialect)
@@ -73,12 +75,18 @@ class Database:
         if self.dialect.autocommit:
             self._sender = engine.execution_options(isolation_level="AUTOCOMMIT")
 
+    def listen(self, name: str, listener: Callable[..., None]) -> None:
+        """Have `listener` called for an event of the engine, once for all stores that use it."""
+        if not event.contains(self._engine, name, listener):
+            event.listen(self._engine, name, listener)
+
     def call(self, limit: Limit, name: str, function: Callable[..., T], *args: Any) -> T:
         """Return what `function` returns, called with a `Run` and `args`; it may be called more than once.
 
         Raises `BackendError` where the database fails, and what `function` raises of its own.
         """
-        return self._guarded(limit, name, self._attempts, function, args)
+        result: T = self._guarded(limit, name, self._attempts, function, args)
+        return result
 
     def create_all(self, limit: Limit) -> None:
         """Make the table if it is not there; errors as `call` has them."""
@@ -105,7 +113,8 @@ class Database:
             if verdict is None:
                 raise
             kind = BackendTimeout if verdict.late else BackendError
-            raise kind(self.dialect.name, name, verdict.detail) from verdict.cause
+            detail = f"no answer within {self.timeout * 1000:g} ms" if limit.expired else verdict.detail
+            raise kind(self.dialect.name, name, detail) from verdict.cause
         self._breaker.succeeded(generation)
         return result
 

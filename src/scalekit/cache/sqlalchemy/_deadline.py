@@ -8,17 +8,57 @@ driver and pool alike, and the call that waited on it ends with an error.
 from __future__ import annotations
 
 import socket
+import threading
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache.sqlalchemy._alarms import Alarms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection
 
     from scalekit.cache.sqlalchemy._alarms import Alarm
 
 _alarms = Alarms("scalekit-sql-deadline")
+
+_CONNECT_TIMEOUT = 2
+"""Seconds: the least that psycopg and libpq take."""
+
+
+class _Current(threading.local):
+    """Of an operation that a thread is at: the connects' parameters that it has added to."""
+
+    parameters: list[dict[str, Any]] | None = None
+
+
+_current = _Current()
+
+
+def connect_in_time(*given: Any) -> None:
+    """Give up on a connection that an operation of ours is the one to make: the driver would wait for 130 s.
+
+    A listener to an engine's `do_connect`. What the engine itself says about it stays as it is.
+    """
+    parameters: dict[str, Any] = given[-1]
+    if _current.parameters is not None and "connect_timeout" not in parameters:
+        parameters["connect_timeout"] = _CONNECT_TIMEOUT
+        _current.parameters.append(parameters)
+
+
+def run_in_time(timeout: float, function: Callable[..., Any], *args: Any) -> Any:
+    """Call `function` with a deadline `timeout` seconds from now, and `args`."""
+    added = _current.parameters = []
+    try:
+        return function(Deadline(timeout), *args)
+    finally:
+        _current.parameters = None
+        for (
+            parameters
+        ) in added:  # until SQLAlchemy 2.1 they are the engine's own, for the application's connects too
+            parameters.pop("connect_timeout", None)
 
 
 class Unlimited:
@@ -47,9 +87,8 @@ class Deadline:
 
     def connected(self, connection: Connection) -> None:
         """From now on the operation waits for `connection`."""
-        driver: Any = connection.connection.driver_connection
         # A duplicate: the driver may close its own at any time, and the number be given to somebody else's.
-        self._socket = duplicate(driver)
+        self._socket = duplicate(connection.connection.driver_connection)
         self._alarm = _alarms.set(self._ends, self._hang_up)
 
     def done(self) -> None:
@@ -68,13 +107,11 @@ class Deadline:
 
 
 def duplicate(driver: Any) -> socket.socket:
-    """Return the socket of psycopg's connection once more; the family is of no account to shut it down."""
+    """Return the socket of psycopg's connection once more; its family is of no account to shut it down."""
     return socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM)
 
 
 def shut_down(connected: socket.socket) -> None:
     """End both directions of a socket, for all who have it."""
-    try:
+    with suppress(OSError):  # the other side was faster
         connected.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # the other side was faster

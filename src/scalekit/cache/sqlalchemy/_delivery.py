@@ -1,8 +1,9 @@
-"""How invalidations reach the caches once a transaction is committed: at once, and after the time to settle."""
+"""How invalidations reach the caches once a transaction is committed: at once, and when it has settled."""
 
 from __future__ import annotations
 
 import asyncio
+from asyncio import sleep
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -23,13 +24,13 @@ _tasks: set[asyncio.Task[None]] = set()  # the event loop itself would let go of
 
 def deliver(wishes: Collection[Wish]) -> None:
     """Invalidate the tags of each cache; the first error is raised when all have had their turn."""
-    for cache, tags, settle in _settling(wishes):
-        alarms.set(monotonic() + settle, partial(cache.invalidate_tags, *tags))
+    for cache, late, settle in _settling(wishes):
+        alarms.set(monotonic() + settle, partial(cache.invalidate_tags, *late))
     errors: list[Exception] = []
     for cache, tags in wishes:
         try:
             cache.invalidate_tags(*tags)
-        except Exception as error:  # noqa: BLE001, PERF203  # the others must still be told
+        except Exception as error:  # noqa: BLE001  # the others must still be told
             errors.append(error)
     _raise_first(errors)
 
@@ -47,13 +48,13 @@ async def _delivered(wishes: Collection[Wish]) -> None:
     for cache, tags in wishes:
         try:
             await cache.invalidate_tags(*tags)
-        except Exception as error:  # noqa: BLE001, PERF203  # as above
+        except Exception as error:  # noqa: BLE001  # as above
             errors.append(error)
     _raise_first(errors)
 
 
 async def _settled(cache: Any, tags: Collection[str], settle: float) -> None:
-    await asyncio.sleep(settle)
+    await sleep(settle)
     await cache.invalidate_tags(*tags)
 
 
@@ -74,5 +75,5 @@ def _raise_first(errors: list[Exception]) -> None:
     if errors:
         first, *others = errors
         for other in others:
-            first.add_note(f"and another cache: {other!r}")
+            first.add_note(f"another cache failed as well: {other}")
         raise first

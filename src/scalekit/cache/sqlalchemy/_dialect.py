@@ -85,12 +85,12 @@ def lacks_table(error: object) -> bool:
 
 
 def was_in_the_way(error: object) -> bool:
-    """Tell whether a driver's error says that the statement failed because of another one, and may not again."""
+    """Tell whether a driver's error says that another statement was in the way, which it may not be again."""
     return sqlstate(error) in _IN_THE_WAY
 
 
 def came_too_late(error: object) -> bool:
-    """Tell whether a driver's error says that the time allowed has passed, most often in waiting for a lock."""
+    """Tell whether a driver's error says that the time allowed has passed, as in waiting for a lock."""
     name = str(getattr(error, "sqlite_errorname", None) or "")
     return sqlstate(error) in _TOO_LATE or name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def sync_engine(engine: object) -> Engine:
-    """Return `engine` if threads can use it; `ConfigurationError` for all else, for async ones with the twin."""
+    """Return `engine` if threads can use it; `ConfigurationError` and the twin's name for async ones."""
     # By name: an isinstance check would import asyncio where nothing async is.
     is_async = any(base.__name__ == "AsyncEngine" for base in type(engine).__mro__)
     if is_async or (isinstance(engine, Engine) and engine.dialect.is_async):
@@ -70,12 +70,12 @@ def turn_of(engine: Engine) -> AbstractContextManager[object]:
     if isinstance(pool, SingletonThreadPool):
         return _OneThread(engine)
     raise ConfigurationError(
-        "engine", engine, "with poolclass=StaticPool: else each connection has a database of its own in memory"
+        "engine", engine, "with poolclass=StaticPool: else each connection has a database of its own"
     )
 
 
 class _OneThread:
-    """Lets only one thread pass, the first: each has a database of its own, and others' invalidations fail there."""
+    """Lets only the first thread pass: each has its own database, where no invalidation by others arrives."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

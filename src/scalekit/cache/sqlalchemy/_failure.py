@@ -51,10 +51,10 @@ def judged(error: BaseException, *, expired: bool, errors: tuple[type[BaseExcept
     """
     if isinstance(error, MissingGreenlet) or not isinstance(error, Exception if expired else errors):
         return None
-    if expired:
-        return Verdict(error, late=True, detail="no answer in time", alive=False)
     cause = (error.orig or error) if isinstance(error, DBAPIError) else error
     detail = f"{type(cause).__name__}: {cause}"
+    if expired:
+        return Verdict(cause, late=True, detail=detail, alive=False)
     if isinstance(error, NoConnectionFree):
         return Verdict(cause, late=True, detail=detail, alive=None)  # all are in use here
     # psycopg has no other name for a time-out while it connects; asyncpg raises Python's own.

@@ -5,6 +5,7 @@ Every operation may be done twice, so one whose outcome is not known can be trie
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -37,8 +38,8 @@ HOUR = 3_600_000
 _TAG_KEPT = 6 * HOUR
 """For so long a tag's row is kept at first; an entry that lives longer renews it by one more statement."""
 
-# A write in 32 looks at 64 rows, so on average two at each write: what is over is gone after as many writes as
-# there are rows, and no write looks at more. A chance, not a count, for processes that write a few times only.
+# A write in 32 looks at 64 rows, so on average two at each write: what is over is gone after as many writes
+# as there are rows, and no write looks at more. A chance, not a count: some processes write only a few times.
 _SWEPT = 64
 _CHANCE = 1 / 32
 
@@ -102,7 +103,7 @@ class Operations:
         run.changed(self.sql.outdate(len(names)), (new_token(), *names))
 
     def sweep(self, run: Run, after: bytes, number: int) -> tuple[bytes | None, int]:
-        """Take away what is over in the next `number` rows; return the last name (None: the end), and how much."""
+        """Take away what is over in the next rows; return the last name (None: the end) and a number."""
         now = self.clock()
         rows = run.rows(self.sql.look(number), (now, now, after))
         over = [name for name, row_over, _ in rows if row_over]
@@ -158,12 +159,12 @@ class Operations:
             return {name: found.get(name) or new_token() for name in tokens}
         return tokens
 
-    def _tokens(self, run: Run, names: Sequence[bytes]) -> tuple[dict[bytes, bytes], int]:
+    def _tokens(self, run: Run, names: Sequence[bytes]) -> tuple[dict[bytes, bytes], float]:
         """Return the tokens of those of `names` that have one, and for how long all of these are kept."""
         if not names:
-            return {}, _TAG_KEPT
+            return {}, math.inf
         rows = run.rows(self.sql.tokens(len(names)), (self.clock(), *names))
-        return {row[0]: row[1] for row in rows}, min([_TAG_KEPT, *(row[2] for row in rows)])
+        return {row[0]: row[1] for row in rows}, min((row[2] for row in rows), default=math.inf)
 
     def _put(self, run: Run, slot: Slot, entry: Entry, now: float) -> None:
         tags = list(tag_names(slot.tags))
@@ -171,6 +172,7 @@ class Operations:
         lost = [tag for tag in tags if tag not in tokens]
         if lost:
             tokens |= self.made(run, lost)
+            kept = min(kept, _TAG_KEPT)
         data, life, keep = self.written(slot, entry, tokens, now)
         if kept < keep - HOUR:
             self.renew(run, tokens, keep - HOUR)

@@ -53,7 +53,7 @@ def tag_name(tag: str) -> bytes:
 
 @lru_cache(2_048)
 def tag_names(tags: tuple[str, ...]) -> dict[bytes, bytes]:
-    """Return the names of the rows of `tags`, in order and each once, and how an entry begins each of them."""
+    """Return the names of the rows of `tags`, in order and each once, and how each begins in an entry."""
     return {name: _SIZE.pack(len(name)) + name for name in map(tag_name, tags)}
 
 
@@ -74,7 +74,8 @@ class Record(NamedTuple):
 
     def tokens(self) -> dict[bytes, bytes]:
         """Return name to token of its tags."""
-        found, at = {}, 0
+        found: dict[bytes, bytes] = {}
+        at = 0
         while at < len(self.tags):
             start = at + _SIZE.size
             end = start + _SIZE.unpack_from(self.tags, at)[0]
@@ -85,7 +86,8 @@ class Record(NamedTuple):
 
 def section(tags: tuple[str, ...], tokens: Mapping[bytes, bytes]) -> bytes:
     """Return the tags of an entry with their tokens; one that is lost leaves a gap that no entry has."""
-    return b"".join([part for name, begin in tag_names(tags).items() for part in (begin, tokens.get(name, b""))])
+    parts = [part for name, begin in tag_names(tags).items() for part in (begin, tokens.get(name, b""))]
+    return b"".join(parts)
 
 
 def packed(record: Record, *, fingerprint: bytes) -> bytes:

@@ -51,15 +51,15 @@ class Pending:
 def plain_session(session: Any) -> tuple[Session, bool]:
     """Return the `Session` behind any kind of session, and whether it is for an event loop."""
     # Who has an AsyncSession has loaded this, and asyncio with it; others need not.
-    ext = sys.modules.get("sqlalchemy.ext.asyncio")
-    if isinstance(session, scoped_session) or (ext and isinstance(session, ext.async_scoped_session)):
-        session = session()
-    if ext and isinstance(session, ext.AsyncSession):
-        return session.sync_session, True
-    if not isinstance(session, Session):
+    ext: Any = sys.modules.get("sqlalchemy.ext.asyncio")
+    scoped: Any = (scoped_session, ext.async_scoped_session) if ext else scoped_session
+    real: Any = session() if isinstance(session, scoped) else session
+    if ext and isinstance(real, ext.AsyncSession):
+        return real.sync_session, True
+    if not isinstance(real, Session):
         raise ConfigurationError("session", session, "as a Session, AsyncSession, or a scoped one of either")
     # run_sync() hands out the Session inside an AsyncSession.
-    return session, bool(ext and ext.async_session(session) is not None)
+    return real, bool(ext and ext.async_session(real) is not None)
 
 
 def wish(session: Session, cache: Any, tags: dict[str, float], *, is_async: bool) -> None:
@@ -88,7 +88,7 @@ def _after_transaction_end(session: Session, transaction: SessionTransaction) ->
         return
     wishes = pending.wishes.pop(transaction, None)
     if committed and wishes is not None:
-        parent = transaction.parent
+        parent: SessionTransaction | None = transaction.parent
         while parent is not None and not parent.nested:
             parent = parent.parent
         pending.wishes.setdefault(parent, Wishes()).join(wishes)

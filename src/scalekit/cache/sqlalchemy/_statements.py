@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _PARAMETER = re.compile(r"\?")
 
-# A statement has 32,766 parameters at most on SQLite, 32,767 through asyncpg; a write has up to six and its tags.
+# A statement has 32,766 parameters at most on SQLite, 32,767 through asyncpg; a write has six, and its tags.
 NAMES = 2_048
 WRITES = 200
 
@@ -81,7 +81,8 @@ class Statements:
 
     def _read(self, names: int, timed: bool) -> str:  # noqa: FBT001  # for the cache above
         left = f", expires - {DATABASE_CLOCK}" if timed else ""
-        return self._made(f"SELECT name, token, data{left} FROM {{table}} WHERE name IN ({_list('?', names)})")
+        chosen = _list("?", names)
+        return self._made(f"SELECT name, token, data{left} FROM {{table}} WHERE name IN ({chosen})")
 
     def tokens(self, names: int) -> str:
         """Return rows of name, token and for how long the row is kept; parameters: now, names."""
@@ -105,7 +106,7 @@ class Statements:
         )
 
     def _store(self, tags: int) -> str:
-        """Replace the entry of a key if all tokens are as they were, and its tags are kept until it ends.
+        """Replace the entry of a key if all tokens are as they were, and its tags are kept until its end.
 
         Parameters: data, now, life, now, how long to keep the row, name, token; if there are tags: now, how
         long they must be kept, and the name and token of each.
@@ -121,7 +122,7 @@ class Statements:
         Parameters: now, now, of each row its name, token, data, life and how long to keep it; the names once
         more; and about tags as for one.
         """
-        row = "(CAST(? AS {blob}), CAST(? AS {blob}), CAST(? AS {blob}), CAST(? AS BIGINT), CAST(? AS BIGINT))"
+        row = "({})".format(", ".join(["CAST(? AS {blob})"] * 3 + ["CAST(? AS BIGINT)"] * 2))
         return self._made(
             "UPDATE {table} SET data = given.column3, expires = {now} + given.column4, kept = {now} +"
             f" given.column5 FROM (VALUES {_list(row, rows)}) AS given"
@@ -135,12 +136,11 @@ class Statements:
         if not tags:
             return ""
         pairs = _list("(tags.name = ? AND tags.token = ?)", tags, " OR ")
-        return (
-            f" AND (SELECT count(*) FROM {{table}} AS tags WHERE tags.kept >= {{now}} + ? AND ({pairs})) = {tags}"
-        )
+        kept = "SELECT count(*) FROM {table} AS tags WHERE tags.kept >= {now} + ?"
+        return f" AND ({kept} AND ({pairs})) = {tags}"
 
     def put(self) -> str:
-        """Store an entry in any case, with a new token; parameters: name, token, data, now, life, now, keep."""
+        """Store an entry in any case; parameters: name, token, data, now, life, now, how long to keep it."""
         return self._made(
             "INSERT INTO {table} (name, token, data, expires, kept) VALUES (?, ?, ?, {now} + ?, {now} + ?)"
             " ON CONFLICT (name) DO UPDATE SET token = excluded.token, data = excluded.data,"
@@ -157,7 +157,8 @@ class Statements:
     def outdate(self, names: int) -> str:
         """Give keys and tags a new token and take entries away; parameters: token, names."""
         return self._made(
-            f"UPDATE {{table}} SET token = ?, data = NULL, expires = NULL WHERE name IN ({self._locked(names)})"
+            "UPDATE {table} SET token = ?, data = NULL, expires = NULL"
+            f" WHERE name IN ({self._locked(names)})"
         )
 
     def _locked(self, names: int) -> str:
@@ -168,7 +169,7 @@ class Statements:
         return f"SELECT name FROM {{table}} WHERE name IN ({chosen}){self._dialect.in_order}"
 
     def look(self, rows: int) -> str:
-        """Return the next rows as name, whether the row and whether its data is over; parameters: now, now, after."""
+        """Return the next rows as name, and whether row and data are over; parameters: now, now, after."""
         return self._made(
             "SELECT name, kept <= {now}, expires <= {now} FROM {table}"
             f" WHERE name > ? ORDER BY name LIMIT {rows}"

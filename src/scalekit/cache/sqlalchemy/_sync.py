@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
-from scalekit.cache.sqlalchemy._deadline import Deadline, Unlimited
+from scalekit.cache.sqlalchemy._deadline import Unlimited, connect_in_time, run_in_time
 from scalekit.cache.sqlalchemy._record import key_name, tag_name
 from scalekit.cache.sqlalchemy._statements import pieces
 
@@ -24,25 +25,27 @@ _SWEPT = 1_000
 class SQLAlchemyCacheStore:
     """Keeps values in a table of SQLite or PostgreSQL (psycopg), shared by all processes that use it.
 
-    `engine` is from `create_engine()`. The table, by the name of `table`, is made when it is first missed; or
-    by `create_all()`, or by migrations from `metadata`. On PostgreSQL it is UNLOGGED: empty after a crash, and
-    on a standby that takes over, which costs loads and keeps what a crash undoes from coming back.
+    `engine` is from `create_engine()`. The table, by the name of `table`, is made when it is first missed,
+    by `create_all()`, or by migrations from `metadata`. On PostgreSQL it is UNLOGGED: empty after a crash,
+    and on a standby that takes over. That costs loads, and keeps what a crash undoes from coming back.
 
-    * Time is the database server's; for SQLite, where there is none, `time.time`. `wall_clock`, if given,
+    * Time is the database server's, and `time.time` for SQLite, which has no server. `wall_clock`, if given,
       replaces either.
     * `timeout`, on PostgreSQL, bounds each call once it has a connection (default 1 second): a server that
-      does not answer then is hung up on. Until it has one the engine's own limits count: `pool_timeout` and
-      the driver's `connect_timeout`; on SQLite, the driver's `timeout` for a locked file.
+      does not answer by then is hung up on. Until it has one the engine's own limits count: `pool_timeout`,
+      and the driver's `connect_timeout` (2 seconds where nothing is said); on SQLite, the driver's `timeout`
+      for a file that is locked.
     * After `breaker_failures` calls in a row without an answer (default 3) none is made for `breaker_reset`
       (default 1 second); then one tries.
 
-    A hit is one statement, and so is a write; on SQLite in a transaction of its own, on PostgreSQL in
-    autocommit. `delete` and `invalidate` are one statement for up to 2,048 names. A load may take an hour; one
-    that takes longer may not be stored. One write in 32 also removes what is over among 64 rows.
+    A hit is one statement, and so is a write, with two more for tags that the entry would outlive; `delete`
+    and `invalidate` are one for up to 2,048 names. Each is a transaction of its own (on PostgreSQL, in
+    autocommit). A load may take an hour; one that takes longer may not be stored. One write in 32 also
+    removes what is over among 64 rows.
 
-    Errors: `BackendError` and its subclasses, with the driver's own error as cause; `SerialisationError` for a
-    value that would not come back as it is; `ConfigurationError` for another engine, for a name that is none,
-    and for SQLite in memory where threads would find different databases.
+    Errors: `BackendError` and its subclasses, with the driver's own error as cause; `SerialisationError` for
+    a value that would not come back as it is; `ConfigurationError` for another engine, for a name that is
+    none, and for SQLite in memory where threads would find different databases.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class SQLAlchemyCacheStore:
         breaker_reset: Duration = 1.0,
     ) -> None:
         require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
-        from scalekit.cache.sqlalchemy._batches import BatchOperations  # noqa: PLC0415  # only with SQLAlchemy
+        from scalekit.cache.sqlalchemy._batches import BatchOperations  # noqa: PLC0415  # needs SQLAlchemy
         from scalekit.cache.sqlalchemy._database import Database  # noqa: PLC0415  # as above
         from scalekit.cache.sqlalchemy._engine import sync_engine  # noqa: PLC0415  # as above
 
@@ -70,6 +73,7 @@ class SQLAlchemyCacheStore:
         )
         self._operations = BatchOperations(self._database.statements, self._database.clock)
         self._run = runner(self._database)
+        self._call = partial(self._run, self._database.call)
 
     @property
     def metadata(self) -> MetaData:
@@ -89,55 +93,58 @@ class SQLAlchemyCacheStore:
         removed = 0
         hand: bytes | None = b""
         while hand is not None:
-            hand, number = self._run(self._database.call, "purge", self._operations.sweep, hand, _SWEPT)
+            hand, number = self._call("purge", self._operations.sweep, hand, _SWEPT)
             removed += number
         return removed
 
     def read(self, slot: Slot, now: float, /) -> Entry | Snapshot:
         """Return the living entry of `slot`, or the snapshot with which a load may start."""
-        found: Entry | Snapshot = self._run(self._database.call, "read", self._operations.read, slot, now)
+        found: Entry | Snapshot = self._call("read", self._operations.read, slot, now)
         return found
 
-    def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
+    def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # the protocol
         """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
-        begun: Snapshot = self._run(self._database.call, "begin", self._operations.begin, slot, outdate)
+        begun: Snapshot = self._call("begin", self._operations.begin, slot, outdate)
         return begun
 
     def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry`, unless what `snapshot` saw has changed since; return whether it is stored."""
-        operation = self._operations.write
-        stored: bool = self._run(self._database.call, "write", operation, slot, entry, snapshot, now)
+        stored: bool = self._call("write", self._operations.write, slot, entry, snapshot, now)
         return stored
 
     def delete(self, keys: Sequence[str], /) -> None:
         """Remove the entries of `keys`, and outdate the loads that are running for them."""
         for names in pieces(map(key_name, keys)):
-            self._run(self._database.call, "delete", self._operations.outdate, names)
+            self._call("delete", self._operations.outdate, names)
 
     def invalidate(self, tags: Sequence[str], /) -> None:
         """Make every entry that carries one of `tags` unreadable, and outdate the loads that would."""
         for names in pieces(map(tag_name, tags)):
-            self._run(self._database.call, "invalidate", self._operations.outdate, names)
+            self._call("invalidate", self._operations.outdate, names)
 
     def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
         """Return for each of `slots` what `read` would, in their order."""
         found: list[Entry | Snapshot] = []
         if slots:
-            found = self._run(self._database.call, "read_many", self._operations.read_many, slots, now)
+            found = self._call("read_many", self._operations.read_many, slots, now)
         return found
 
     def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
         """Do for each of `writes` what `write` would; each is atomic by itself, not all together."""
         stored: list[bool] = []
         if writes:
-            stored = self._run(self._database.call, "write_many", self._operations.write_many, writes, now)
+            stored = self._call("write_many", self._operations.write_many, writes, now)
         return stored
 
 
 def runner(database: Database) -> Callable[..., Any]:
     """Return what calls a function with a deadline and further arguments."""
-    if not database.dialect.remote:
-        unlimited = Unlimited()
-        return lambda function, *args: function(unlimited, *args)
-    timeout = database.timeout
-    return lambda function, *args: function(Deadline(timeout), *args)
+    if database.dialect.remote:
+        database.listen("do_connect", connect_in_time)
+        return partial(run_in_time, database.timeout)
+    unlimited = Unlimited()
+
+    def run(function: Callable[..., Any], *args: Any) -> Any:
+        return function(unlimited, *args)
+
+    return run

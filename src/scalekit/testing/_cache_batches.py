@@ -1,0 +1,207 @@
+# ruff: noqa: S101  # a suite of tests asserts
+"""The part of `CacheStoreSuite` about batches, for stores that offer them (`BatchCacheStore`)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from scalekit.cache import Entry, Snapshot
+from scalekit.cache.protocols import BatchCacheStore
+from scalekit.testing._cache_probe import LONG, CacheStoreProbe, called, fresh
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scalekit.cache import Slot
+
+_UPDATES = 60
+_READERS = 3
+
+
+class BatchTests:
+    """Tests of `read_many` and `write_many`; they pass at once where the store has no such methods."""
+
+    _probe: CacheStoreProbe
+
+    @property
+    def _batching(self) -> bool:
+        return isinstance(self._probe.store, BatchCacheStore)
+
+    def _read_many(self, slots: Sequence[Slot]) -> list[Any]:
+        found: list[Any] = self._probe.driver(self._probe.store.read_many, slots, self._probe.clock())
+        assert type(found) is list, f"read_many() must return a list; got {found!r}"
+        assert len(found) == len(slots), "read_many() must return one answer for each slot"
+        assert all(isinstance(each, (Entry, Snapshot)) for each in found), (
+            f"read_many() must return entries and snapshots; got {found!r}"
+        )
+        return found
+
+    def _values(self, slots: Sequence[Slot]) -> list[Any]:
+        return [found.value if isinstance(found, Entry) else None for found in self._read_many(slots)]
+
+    def _write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]]) -> list[bool]:
+        stored: list[bool] = self._probe.driver(self._probe.store.write_many, writes, self._probe.clock())
+        assert type(stored) is list, f"write_many() must return a list; got {stored!r}"
+        assert [type(each) for each in stored] == [bool] * len(writes), (
+            f"write_many() must return for each write whether it stored; got {stored!r}"
+        )
+        return stored
+
+    def _entry(self, value: Any, ttl: float = LONG) -> Entry:
+        return Entry(value, expires=self._probe.clock() + ttl)
+
+    def _slots(self, count: int) -> list[Slot]:
+        """Return slots that share a tag, each with one of its own besides."""
+        shared = f"suite:shared{next(fresh)}"
+        return [
+            slot._replace(tags=(shared, *slot.tags)) for slot in (self._probe.slot() for _ in range(count))
+        ]
+
+    def test_a_batch_reads_what_single_reads_do(self) -> None:
+        """A batch reads what single reads do, in the order asked, also where a slot comes twice."""
+        if not self._batching:
+            return
+        living, absent, stale, dead, gone = self._slots(5)
+        self._probe.write(living, "living")
+        self._probe.write(stale, "stale", fresh=0.0, load_seconds=1.5)
+        self._probe.write(dead, "dead")
+        self._probe.invalidate(dead.tags[-1])
+        self._probe.write(gone, "gone")
+        self._probe.delete(gone.key)
+        slots = [stale, absent, living, dead, living, gone]
+        found = self._read_many(slots)
+        assert [isinstance(each, Entry) for each in found] == [True, False, True, False, True, False]
+        assert [found[i].value for i in (0, 2, 4)] == ["stale", "living", "living"]
+        assert found[0].fresh_until <= self._probe.clock() < found[0].expires
+        assert abs(found[0].load_seconds - 1.5) < 0.001  # noqa: PLR2004
+        for place in (1, 3, 5):
+            assert found[place] == self._probe.missed(slots[place]), "a snapshot of another slot or time"
+
+    def test_a_batch_of_nothing(self) -> None:
+        """A batch of nothing."""
+        if not self._batching:
+            return
+        assert self._read_many([]) == []
+        assert self._write_many([]) == []
+
+    def test_what_a_batch_writes_is_read(self) -> None:
+        """What a batch writes is read, one by one and together."""
+        if not self._batching:
+            return
+        slots = self._slots(20)
+        snapshots = self._read_many(slots)
+        assert all(isinstance(each, Snapshot) for each in snapshots)
+        writes = [(slot, self._entry(slot.key), seen) for slot, seen in zip(slots, snapshots, strict=True)]
+        assert self._write_many(writes) == [True] * 20
+        assert [self._probe.value(slot) for slot in slots] == [slot.key for slot in slots]
+        assert self._values(slots[::-1]) == [slot.key for slot in slots[::-1]]
+        found = self._probe.read(slots[0])
+        assert self._probe.clock() + LONG - 60 <= found.expires <= self._probe.clock() + LONG + 1
+
+    def test_an_invalidation_ends_the_entries_of_a_batch_that_carry_the_tag(self) -> None:
+        """An invalidation ends the entries of a batch that carry the tag, and no other."""
+        if not self._batching:
+            return
+        slots = self._slots(4)
+        self._write_many([(slot, self._entry(slot.key), self._probe.begin(slot)) for slot in slots])
+        self._probe.invalidate(slots[1].tags[-1])
+        assert self._values(slots) == [slots[0].key, None, slots[2].key, slots[3].key]
+        self._probe.delete(slots[2].key)
+        assert self._values(slots) == [slots[0].key, None, None, slots[3].key]
+        self._probe.invalidate(slots[0].tags[0])
+        assert self._values(slots) == [None] * 4
+
+    def test_each_write_of_a_batch_is_judged_by_itself(self) -> None:
+        """Each write of a batch is judged by itself: what is outdated is refused, and the others stored."""
+        if not self._batching:
+            return
+        for i in range(len(self._probe.outdating(self._probe.slot("a")))):
+            before, outdated, after = (self._probe.slot("a") for _ in range(3))
+            slots = [before, outdated, after]
+            snapshots = self._read_many(slots)
+            self._probe.outdating(outdated)[i]()
+            writes = [(slot, self._entry("new"), seen) for slot, seen in zip(slots, snapshots, strict=True)]
+            assert self._write_many(writes) == [True, False, True], f"way {i} of outdating a load did not"
+            assert self._values([before, after]) == ["new", "new"]
+            found = self._probe.read(outdated)
+            assert not isinstance(found, Entry) or found.value != "new"
+
+    def test_a_shared_tag_outdates_the_whole_batch(self) -> None:
+        """A shared tag outdates the whole batch."""
+        if not self._batching:
+            return
+        slots = self._slots(3)
+        snapshots = self._read_many(slots)
+        self._probe.invalidate(slots[0].tags[0])
+        writes = [(slot, self._entry("stale"), seen) for slot, seen in zip(slots, snapshots, strict=True)]
+        assert self._write_many(writes) == [False] * 3
+        assert self._values(slots) == [None] * 3
+
+    def test_a_batch_judges_entries_by_the_tags_they_were_written_with(self) -> None:
+        """A batch judges entries by the tags they were written with."""
+        if not self._batching:
+            return
+        slots = self._slots(3)
+        for slot in slots:
+            self._probe.write(slot, slot.key)
+        untagged = [slot._replace(tags=()) for slot in slots]
+        assert self._values(untagged) == [slot.key for slot in slots]
+        self._probe.invalidate(slots[1].tags[-1])
+        assert self._values(untagged) == [slots[0].key, None, slots[2].key]
+
+    def test_an_expired_entry_in_a_batch_takes_the_old_one_away(self) -> None:
+        """An expired entry in a batch takes the old one away."""
+        if not self._batching:
+            return
+        slots = self._slots(2)
+        for slot in slots:
+            self._probe.write(slot, "old")
+        snapshots = [self._probe.begin(slot) for slot in slots]
+        writes = [
+            (slots[0], self._entry("expired", ttl=0.0), snapshots[0]),
+            (slots[1], self._entry("new"), snapshots[1]),
+        ]
+        assert self._write_many(writes) == [True, True]
+        assert self._values(slots) == [None, "new"]
+
+    def test_no_stale_value_in_a_race_of_batches_and_invalidations(self) -> None:
+        """No stale value in a race of batches and invalidations."""
+        if not self._batching:
+            return
+        slots = self._slots(3)
+        source = committed = 0
+        stale: list[tuple[int, int]] = []
+        running = True
+
+        async def update() -> None:
+            nonlocal source, committed, running
+            try:
+                for i in range(_UPDATES):
+                    source += 1
+                    if i % 2:
+                        await called(self._probe.store.invalidate, [slots[0].tags[0]])
+                    else:
+                        await called(self._probe.store.delete, [slot.key for slot in slots])
+                    committed = source
+                    await asyncio.sleep(0.0005)
+            finally:
+                running = False
+
+        async def read() -> None:
+            while running:
+                oldest = committed
+                found = await called(self._probe.store.read_many, slots, self._probe.clock())
+                values = [each.value for each in found if isinstance(each, Entry)]
+                stale.extend((value, oldest) for value in values if value < oldest)
+                value = source
+                await asyncio.sleep(0.0002)
+                writes = [
+                    (slot, self._entry(value), each)
+                    for slot, each in zip(slots, found, strict=True)
+                    if isinstance(each, Snapshot)
+                ]
+                await called(self._probe.store.write_many, writes, self._probe.clock())
+
+        self._probe.concurrently([update, *[read] * _READERS])
+        assert not stale, f"(served, committed before): {stale[:5]}"
