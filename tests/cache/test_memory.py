@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from weakref import ref
 
@@ -416,6 +417,19 @@ def test_a_wrapper_asks_when_the_lead_begins():
     store.write(place("k"), Entry(1, expires=9.0, fresh_until=10.0), None, 0.0)
     store.pin("k", index, 1, (), 4.0)
     assert index[1].due == 9.0
+
+
+@pytest.mark.parametrize("fresh_until", [9.0, 8.0])
+def test_a_wrapper_asks_always_when_it_is_due_at_once(fresh_until):
+    store = MemoryCacheStore()
+    index = {}
+    store.write(place("k"), Entry(1, expires=9.0, fresh_until=fresh_until), None, 0.0)
+    store.pin("k", index, 1, (), 0.0)
+    store.pin("k", index, 1, (), math.inf)
+    assert 1 not in index or index[1].due == -math.inf
+    assert store.read(place("k"), 0.0).expires == 9.0
+    store.pin("k", index, 1, (), 0.0)
+    assert index[1].due == fresh_until
 
 
 def test_one_write_never_walks_far(monkeypatch):

@@ -72,6 +72,16 @@ def test_a_load_that_begins_inside_a_call_is_not_stored(store):
         assert not store.write(place("k"), Entry(1, expires=9.0), snapshot, 0.0)
 
 
+def test_a_reload_that_begins_inside_a_call_outdates_the_others(store):
+    slot = place("k")
+    first, second = store.begin(slot, 0.0, False), store.begin(slot, 0.0, False)
+    with store._exclusive:
+        store.begin(slot, 0.0, False)
+        assert store._entries.write(slot, Entry(1, expires=9.0), first, 0.0, None, [])
+        store.begin(slot, 0.0, True)
+    assert not store.write(slot, Entry(2, expires=9.0), second, 0.0)
+
+
 def test_nothing_is_pinned_inside_a_call(store):
     put(store, "k")
     index = {}

@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from scalekit.cache._entry import Snapshot
 from scalekit.cache._node import Node
 
 if TYPE_CHECKING:
@@ -122,6 +123,13 @@ def load_token(tokens: WeakValueDictionary[str, Token], name: str) -> Token:
     if token is None:
         token = tokens[name] = Token(name)
     return token
+
+
+def outdated() -> Snapshot:
+    """Return a snapshot with which nothing is stored, and which equals no other."""
+    token = Token("")
+    token.dead = True
+    return Snapshot((token,))
 
 
 def _shared(tags: list[Token]) -> tuple[Token, ...]:

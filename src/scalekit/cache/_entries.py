@@ -138,10 +138,10 @@ class Entries:
         _unpin(node)
         if len(self._kinds) >= _MOST_KINDS:
             self._kinds.clear()
-        node.kinds = self._kinds.setdefault(kinds, kinds)  # one object for all: 48 bytes less
-        node.index, node.place = index, place
-        node.lead(lead)
-        index[place] = node
+        if node.lead(lead):
+            node.kinds = self._kinds.setdefault(kinds, kinds)  # one object for all: 48 bytes less
+            node.index, node.place = index, place
+            index[place] = node
 
     def renew(self, entry: IndexedEntry, now: float) -> bool:
         """Bring `entry` to the present epoch, if it is alive and not due."""

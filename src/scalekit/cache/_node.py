@@ -54,8 +54,9 @@ class Node(IndexedEntry):
         """Return what was written."""
         return Entry(self.value, expires=self.due)
 
-    def lead(self, lead: float) -> None:
-        """Be due `lead` load times before the end of freshness."""
+    def lead(self, lead: float) -> bool:
+        """Be due `lead` load times before the end of freshness; False if it cannot: then no index has it."""
+        return lead < math.inf
 
 
 class FullNode(Node):
@@ -86,14 +87,16 @@ class FullNode(Node):
             self.value, expires=self.expires, fresh_until=self.fresh_until, load_seconds=self.load_seconds
         )
 
-    def lead(self, lead: float) -> None:
+    def lead(self, lead: float) -> bool:
         """Be due `lead` load times before the end of freshness."""
+        fresh_until = min(self.fresh_until, self.expires)
         if lead == math.inf:
             self.due = -math.inf
-            return
-        fresh_until = min(self.fresh_until, self.expires)
-        # One object with it, where it can be: a float is 24 bytes.
-        self.due = fresh_until - lead * self.load_seconds if lead and self.load_seconds else fresh_until
+        elif lead and self.load_seconds:
+            self.due = fresh_until - lead * self.load_seconds
+        else:  # one object with it: a float is 24 bytes
+            self.due = fresh_until
+        return True
 
 
 def node_of(key: str, entry: Entry, size: int | None) -> Node:

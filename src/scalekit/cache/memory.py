@@ -10,9 +10,8 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from scalekit.cache._carriers import Token
+from scalekit.cache._carriers import outdated
 from scalekit.cache._entries import Entries
-from scalekit.cache._entry import Snapshot
 from scalekit.cache._exclusive import Exclusive
 from scalekit.cache._footprint import footprint
 from scalekit.cache._raised import Raised
@@ -21,7 +20,7 @@ from scalekit.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from scalekit.cache._entry import Entry, IndexedEntry, Slot
+    from scalekit.cache._entry import Entry, IndexedEntry, Slot, Snapshot
     from scalekit.cache._node import Node
 
 __all__ = ["MemoryCacheStore"]
@@ -80,18 +79,16 @@ class MemoryCacheStore:
         gone: list[Node] = []
         with self._exclusive as alone:
             if not alone:
-                return _outdated()
+                return outdated()
             node = self._entries.found(slot, now, gone)
             return self._entries.snapshot(slot) if node is None else node.entry()
 
     def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
         """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
         with self._exclusive as alone:
-            if not alone:
-                return _outdated()
             if outdate:
                 self._entries.outdate(slot.key)
-            return self._entries.snapshot(slot)
+            return self._entries.snapshot(slot) if alone else outdated()
 
     def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry`, unless what `snapshot` saw has changed since; return whether that is so."""
@@ -156,13 +153,6 @@ class MemoryCacheStore:
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("size_of", size, "to return an integer >= 0")
         return size
-
-
-def _outdated() -> Snapshot:
-    """Return a snapshot with which nothing is stored."""
-    token = Token("")
-    token.dead = True
-    return Snapshot((token,))
 
 
 def _check_bound(parameter: str, value: object) -> None:
