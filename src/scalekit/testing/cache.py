@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from scalekit.testing._cache_entries import EntryTests
+from scalekit.testing._cache_leases import LeaseTests
 from scalekit.testing._cache_loads import LoadTests
 from scalekit.testing._cache_probe import CacheStoreProbe
 from scalekit.testing._driver import Driver
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
 __all__ = ["CacheStoreSuite"]
 
 
-class CacheStoreSuite(EntryTests, LoadTests):
+class CacheStoreSuite(EntryTests, LoadTests, LeaseTests):
     """Subclass it with a `store` fixture; every test proves a clause of `CacheStore`.
 
-    A store that takes only some kinds of values may override `values`.
+    A store that takes only some kinds of values may override `values`. What `LeasingCacheStore` adds is tested
+    where the store has it.
     """
 
     @pytest.fixture
