@@ -82,6 +82,11 @@ class Tiers:
         """Wait until the near tier has heard that the entry is gone, without asking the far one."""
         wait_until(lambda: self.near.read(*self._near_place(slot)).__class__ is Snapshot, "it was heard")
 
+    def until_proven(self, instant):
+        """Wait until it is proven that every announcement from before `instant` was heard."""
+        near = self.store._near
+        wait_until(lambda: near._ends - near._max_staleness >= instant, "it is proven")
+
     def _near_place(self, slot):
         from scalekit.cache._frame import entry_name
 
