@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 from scalekit.redis import AsyncRedisLink, RedisLink
-from tests.servers.lifeline import wait_until
+from tests.servers.lifeline import NoServer, wait_until
 
 
 class Loop:
@@ -52,6 +52,7 @@ class Heard:
         self.interval = interval
         self.log = []
         self.at = None
+        self.error = str
 
     def begun(self, session):
         self.log.append("begun")
@@ -70,7 +71,10 @@ class Heard:
         self.log.append("forked")
 
     def until(self, what, times=1, timeout=15.0):
-        wait_until(lambda: self.log.count(what) >= times, f"{what!r} is heard {times} times", timeout=timeout)
+        try:
+            wait_until(lambda: self.log.count(what) >= times, f"{what!r} is heard", timeout=timeout)
+        except NoServer as error:
+            raise AssertionError(f"{self.log}, {self.error()!r}") from error
 
     def until_proven(self, after, timeout=15.0):
         wait_until(lambda: self.at is not None and self.at >= after, "it is proven", timeout=timeout)
@@ -95,6 +99,7 @@ class Listening:
 
     def watch(self, heard=None):
         heard = heard or Heard()
+        heard.error = lambda: self.listener.error
         self.call(lambda: self.link.listener.watch(heard))
         return heard
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit.errors import BackendError
 from scalekit.redis._failure import is_unknown_script
-from scalekit.redis._leases import ACQUIRE, RELEASE, milliseconds, pauses, script
+from scalekit.redis._leases import ACQUIRE, LONGEST_PAUSE, RELEASE, milliseconds, pauses, script
 
 if TYPE_CHECKING:
     from scalekit.redis._async import AsyncRedisLink
@@ -32,7 +32,7 @@ class AsyncLeases:
         """Return when the lease of `name` is given back; see `Leases.wait`."""
         until = monotonic() + seconds
         async with self._link.listener.bell(name) as bell:
-            await _within(min(seconds, self._link.timeout), bell.armed)
+            await _within(min(seconds, self._link.timeout, LONGEST_PAUSE), bell.armed)
             for pause in pauses():
                 left = until - monotonic()
                 life = await self._link.execute("PTTL", name) if left > 0 else -1

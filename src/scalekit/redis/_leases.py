@@ -39,7 +39,7 @@ return 1
 """
 
 _FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 0.5
+LONGEST_PAUSE = 0.5
 
 
 def script(text: str, *arguments: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -57,7 +57,7 @@ def pauses() -> Generator[float]:
     pause = _FIRST_PAUSE
     while True:
         yield pause * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
-        pause = min(_LONGEST_PAUSE, pause * 1.5)
+        pause = min(LONGEST_PAUSE, pause * 1.5)
 
 
 class Leases:
@@ -78,7 +78,7 @@ class Leases:
         """Return when the lease of `name` is given back or ends, after `seconds` at the latest."""
         until = monotonic() + seconds
         with self._link.listener.bell(name) as bell:
-            bell.armed.wait(min(seconds, self._link.timeout))
+            bell.armed.wait(min(seconds, self._link.timeout, LONGEST_PAUSE))
             for pause in pauses():
                 left = until - monotonic()
                 life = self._link.execute("PTTL", name) if left > 0 else -1

@@ -24,6 +24,7 @@ import pytest
 
 from scalekit.testing._cache_batches import BatchTests
 from scalekit.testing._cache_entries import EntryTests
+from scalekit.testing._cache_leases import LeaseTests
 from scalekit.testing._cache_loads import LoadTests
 from scalekit.testing._cache_probe import CacheStoreProbe
 from scalekit.testing._driver import Driver
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["CacheStoreSuite"]
 
 
-class CacheStoreSuite(EntryTests, LoadTests, BatchTests):
+class CacheStoreSuite(EntryTests, LoadTests, BatchTests, LeaseTests):
     """Subclass it with a `store` fixture; every test proves a clause of `CacheStore`.
 
-    Where the store is a `BatchCacheStore`, too, that contract is proven as well.
+    Where the store is a `BatchCacheStore` or a `LeasingCacheStore`, too, that contract is proven as well.
     A store that takes only some kinds of values may override `values`.
     """
 
