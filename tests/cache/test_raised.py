@@ -146,7 +146,7 @@ def test_its_past_is_not_kept():
         big = Big()
         seen.append(weakref.ref(big))
         try:
-            raise KeyError(big)
+            raise KeyError(big)  # noqa: TRY301
         except KeyError as error:
             raise NotFound(7) from error
 
@@ -236,7 +236,7 @@ def test_an_exception_is_served_stale_while_it_is_reloaded_but_does_not_answer_f
 
 
 def test_what_a_reload_raised_is_never_returned_as_a_value(kind):
-    """Between the answer of a stale value and its filing in the wrapper's index an exception takes its place."""
+    """Between the answer of a stale value and its filing in the wrapper's index an exception takes its place."""  # noqa: E501
 
     class Late(MemoryCacheStore):
         __slots__ = ()

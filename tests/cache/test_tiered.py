@@ -282,7 +282,7 @@ def test_an_answer_from_before_an_own_change_is_not_kept_after_it(deaf, change):
 
             found = await read(slot, now)
             answered.set()
-            while not resume.is_set():
+            while not resume.is_set():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             return found
 
@@ -471,7 +471,7 @@ def test_what_was_invalidated_while_the_server_did_not_answer_us_is_never_served
             wait_until(lambda: not tiers.store.coherent, "it is silent for too long")
             own_redis.thaw()
             invalidating.join()
-            # The answer to a probe from before the invalidation makes the tier coherent, too, for what is left
+            # The answer to a probe from before the invalidation makes the tier coherent, too, for what is left  # noqa: E501
             # of `max_staleness` since. From the next one on nothing from before is served.
             tiers.until_proven(time.monotonic())
             assert tiers.value() is None

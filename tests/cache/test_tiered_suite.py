@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from scalekit.cache import Entry, MemoryCacheStore, TieredCacheStore, _frame
-from scalekit.cache.redis import RedisCacheStore
-from scalekit.redis import RedisLink
+from scalekit.cache import AsyncTieredCacheStore, Entry, MemoryCacheStore, TieredCacheStore, _frame
+from scalekit.cache.redis import AsyncRedisCacheStore, RedisCacheStore
+from scalekit.redis import AsyncRedisLink, RedisLink
 from scalekit.testing import CacheStoreSuite
 from scalekit.testing._cache_probe import place
 from tests.cache.test_redis_suite import VALUES

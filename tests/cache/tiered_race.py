@@ -232,7 +232,7 @@ def main() -> None:
     mutate(options.mutant)
     racer = (Threads if options.kind == "sync" else Tasks)(options)
     racer.run(options.url)
-    print(racer.done, racer.near, racer.invalidations, racer.stale)
+    print(racer.done, racer.near, racer.invalidations, racer.stale)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class Tiers:
         return self.took(self.read, slot)[1] == 0
 
     def until_held(self, slot=SLOT):
-        """Read until the near tier answers: a copy made at once may go with the announcement of the writing."""
+        """Read until the near tier answers: a copy made at once may go with the announcement of the writing."""  # noqa: E501
         wait_until(lambda: self.held(slot), "the near tier answers")
 
     def until_gone(self, slot=SLOT):
