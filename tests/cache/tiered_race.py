@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from scalekit.cache import AsyncTieredCacheStore, Cache, Entry, MemoryCacheStore, TieredCacheStore, _frame
+from scalekit.cache._entry import NamedEntry
 from scalekit.cache.redis import AsyncRedisCacheStore, RedisCacheStore
 from scalekit.cache.tiered import _near
 from scalekit.redis import AsyncRedisLink, RedisLink
@@ -144,7 +145,7 @@ class Threads(Racer):
             now = time.monotonic()
             found = self.store.read(slot, now)
             if isinstance(found, Entry):
-                self.judged(found.value, least, near=hasattr(found, "due"))
+                self.judged(found.value, least, near=not isinstance(found, NamedEntry))
                 continue
             value = self.load(0)
             self.store.write(slot, Entry(value, expires=now + 60), found, now)
@@ -181,7 +182,7 @@ class Tasks(Racer):
             now = time.monotonic()
             found = await self.store.read(slot, now)
             if isinstance(found, Entry):
-                self.judged(found.value, least, near=hasattr(found, "due"))
+                self.judged(found.value, least, near=not isinstance(found, NamedEntry))
                 if random.random() < 0.2:  # a hit in the near tier never lets anybody else run
                     await asyncio.sleep(0)
                 continue

@@ -80,7 +80,11 @@ class Tiers:
 
     def until_gone(self, slot=SLOT):
         """Wait until the near tier has heard that the entry is gone, without asking the far one."""
-        wait_until(lambda: self.near.read(*self._near_place(slot)).__class__ is Snapshot, "it was heard")
+        wait_until(lambda: self.gone(slot), "it was heard")
+
+    def gone(self, slot=SLOT):
+        """Whether the near tier has no copy, without asking the far one."""
+        return isinstance(self.near.read(*self._near_place(slot)), Snapshot)
 
     def until_proven(self, instant):
         """Wait until it is proven that every announcement from before `instant` was heard."""

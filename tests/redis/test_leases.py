@@ -12,7 +12,7 @@ import redis.asyncio
 
 from scalekit.errors import BackendError
 from scalekit.redis import _async_leases, _leases
-from scalekit.redis._leases import Leases, async_leases
+from scalekit.redis._leases import Leases, async_leases_of
 from tests.redis.listening import Listening
 from tests.servers.lifeline import wait_until
 
@@ -33,7 +33,7 @@ class Owner:
     def __init__(self, kind, given, **options):
         self.listening = Listening(kind, given, **options)
         self.link, self.call = self.listening.link, self.listening.call
-        self.leases = (Leases if kind == "sync" else async_leases)(self.link)
+        self.leases = (Leases if kind == "sync" else async_leases_of)(self.link)
         self.asked = []
         pipeline = self.link.pipeline
 

@@ -139,7 +139,8 @@ class Entries:
         if len(self._kinds) >= _MOST_KINDS:
             self._kinds.clear()
         if node.lead(lead):
-            node.kinds = self._kinds.setdefault(kinds, kinds)  # one object for all: 48 bytes less
+            # One object for all: 48 bytes less. A tier's own class of them says more than an equal one would.
+            node.kinds = self._kinds.setdefault(kinds, kinds) if type(kinds) is tuple else kinds
             node.index, node.place = index, place
             index[place] = node
 

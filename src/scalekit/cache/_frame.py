@@ -124,7 +124,7 @@ def tags_of(pieces: Iterable[bytes], tokens: Iterable[bytes]) -> bytes:
 
 
 def living(  # noqa: PLR0917  # a hit has no time for keywords
-    kind: type[Entry], serializer: Serializer, blob: bytes, tags: bytes, now: float, wall: float
+    serializer: Serializer, blob: bytes, tags: bytes, now: float, wall: float, kind: type[Entry] = Entry
 ) -> Entry | None:
     """Return the entry in `blob`, as a `kind`, if it is whole, of `serializer`, and has exactly `tags`."""
     if len(blob) < _HEAD.size:

@@ -35,7 +35,7 @@ def living_alone(
     if None in values:
         return None
     blob, *tokens = cast("Sequence[bytes]", values)
-    return living(NamedEntry, slot.serializer, blob, tags_of(wanted[1:], tokens), now, wall)
+    return living(slot.serializer, blob, tags_of(wanted[1:], tokens), now, wall, NamedEntry)
 
 
 class Reading:
@@ -81,7 +81,7 @@ class Reading:
             entry = None
             if said.keys() >= set(slot.tags):
                 tags = b"".join(map(said.__getitem__, slot.tags))
-                entry = living(NamedEntry, slot.serializer, blob, tags, self._now, self._wall)
+                entry = living(slot.serializer, blob, tags, self._now, self._wall, NamedEntry)
             if entry is not None:
                 self._results[place] = entry
             elif (frame := opened(blob)) is not None:
@@ -97,7 +97,7 @@ class Reading:
             if alive:
                 blob = cast("bytes", self._blobs[place])
                 serializer = self._slots[place].serializer
-                self._results[place] = living(Entry, serializer, blob, frame.written, self._now, self._wall)
+                self._results[place] = living(serializer, blob, frame.written, self._now, self._wall)
 
     @property
     def unnamed(self) -> list[Piece]:
