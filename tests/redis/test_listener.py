@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 
-from scalekit.redis import RedisLink, _listener, _session
+from scalekit.redis import AsyncRedisLink, RedisLink, _listener, _session
 from tests.redis.listening import Heard, Listening
 from tests.redis.proxies import CERTIFICATE, Proxy
 from tests.servers.lifeline import wait_until
@@ -567,3 +568,17 @@ def test_a_node_that_joins_is_heard_before_it_gets_slots(in_cluster, new_cluster
         heard.until([b"sk:e:1"])
     finally:
         node.close()
+
+
+def test_it_ends_with_its_loop_however_far_it_has_come(redis_server):
+    """On Python 3.11 a connection that came about swallowed the cancellation, and the loop never closed."""
+    for steps in range(12):
+        with asyncio.Runner() as runner:
+            link = AsyncRedisLink.from_url(redis_server.url, timeout="5s")
+
+            async def begin(link=link, steps=steps):
+                link.listener.watch(Heard())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+
+            runner.run(begin())

@@ -83,6 +83,7 @@ class AsyncListener:
             session = None
             try:
                 session = await self._opened()
+                _heed_cancellation()
                 await self._listen(session)
                 failures = 0
                 continue
@@ -90,6 +91,7 @@ class AsyncListener:
                 self.error = error
             finally:
                 await self._end(session)
+            _heed_cancellation()
             failures = 0 if session is not None and session.proven != NEVER else failures + 1
             await asyncio.sleep(pause_after(failures))
         self._task = None  # here, and not when it is done: who listens from now on must start another
@@ -183,6 +185,17 @@ class AsyncListener:
                 self._stirred.set()  # another probe may be due earlier than its answer would have been
         finally:
             self._stirred.set()
+
+
+def _heed_cancellation() -> None:
+    """Raise the cancellation of this task that something awaited has swallowed.
+
+    On Python 3.11 a connection may come about although its task was cancelled meanwhile; nobody would end the
+    task then, and its event loop could not be closed.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _shut(ear: Any) -> None:
