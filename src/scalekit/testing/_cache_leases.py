@@ -22,7 +22,7 @@ _ODD_KEYS = ["", " ", "\0", "é", "e\u0301", "{a}", "{a}b", "a:b", "%s", "\ud800
 class LeaseTests:
     """Tests of `LeasingCacheStore`. Nothing in them depends on the speed of the machine."""
 
-    lease_patience = 10.0
+    lease_patience: float = 10.0
     """Seconds within which a lease that has ended must be found free, and a waiter must be awake."""
     _probe: CacheStoreProbe
 
