@@ -7,7 +7,10 @@ import asyncio
 import pytest
 
 from scalekit.cache import AsyncCache, Cache
-from tests.cache.stress import async_stress, mutated, stress
+from tests.cache.stress.__main__ import tasks, threads
+from tests.cache.stress.mutants import MUTANTS, mutated
+from tests.cache.stress.stores import PLACES
+from tests.cache.stress.storm import async_stress, stress
 
 READS = 20_000
 
@@ -26,7 +29,13 @@ def test_tasks_read_nothing_stale():
     assert outcome.invalidations > 50
 
 
-@pytest.mark.parametrize("mutant", ["after", "counters", "joins"])
+@pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_planted_mistake_is_found(mutant):
     # In rounds, until it shows: a busy machine may let one pass in peace.
     assert any(mutated(mutant, READS).stale for _ in range(10))
+
+
+@pytest.mark.parametrize("name", ["Redis", "tiered", "SQLite"])
+def test_on_other_stores_too(name):
+    with PLACES[name]() as place:
+        assert [threads(place, 300).stale, asyncio.run(tasks(place, 300)).stale] == [0, 0]

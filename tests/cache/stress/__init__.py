@@ -1,0 +1,1 @@
+"""Loads against invalidations on every store, and the classic mistakes planted."""
