@@ -109,7 +109,7 @@ class AsyncReadMany:
             return await self._join(missing, load, policy, landed=landed)
         except (ConfigurationError, SerialisationError):
             raise
-        except Exception:
+        except Exception as error:
             if not policy.stale_if_error:
                 raise
             found = {item.id: await self._reads.reserve(item.slot, policy) for item in missing.values()}
@@ -117,7 +117,7 @@ class AsyncReadMany:
                 raise
             reserve = cast("dict[Hashable, Entry]", found)
             for item in missing.values():
-                self._reads.reserved(item.slot, reserve[item.id])
+                self._reads.reserved(item.slot, reserve[item.id], error)
             return {id_: entry.value for id_, entry in reserve.items()}
 
     async def _join(
@@ -155,8 +155,8 @@ class AsyncReadMany:
         reads.watch.counts.loads += 1
         try:
             items = items_of(await async_loaded(partial(load, ids)), ids)
-        except Exception:
-            reads.watch.load(first, "error", reads.clock() - started)
+        except Exception as error:
+            reads.watch.load(first, "error", reads.clock() - started, error)
             raise
         now = reads.clock()
         if policy.none_ttl is not None:
@@ -170,7 +170,11 @@ class AsyncReadMany:
             for item in wanted.values()
             if (item.id in entries or item.old) and not isinstance(item.snapshot, Blind)
         ]
-        stored = await self._write(writes, now)
+        try:
+            stored = await self._write(writes, now)
+        except Exception as error:  # a value cannot be written as it is, or the store is asked to raise
+            reads.watch.load(first, "error", now - started, error)
+            raise
         reads.watch.load(first, "ok" if stored else "outdated", now - started)
         return {ident: items[item.id] for ident, item in wanted.items() if item.id in items}
 
@@ -193,9 +197,10 @@ class AsyncReadMany:
             begun = await self._begun(slots, outdate=False)
             wanted = {ident: item for ident, item in begun.items() if not isinstance(item.snapshot, Blind)}
             await self._join(wanted, load, policy, landed=None)
-        except Exception:
+        except Exception as error:
             for slot in slots.values():
                 self._reads.hold_off(slot)
+            self._reads.unseen.tell(next(iter(slots.values())).key, error, self._reads.clock())
             raise
 
 

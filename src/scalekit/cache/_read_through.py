@@ -20,6 +20,7 @@ from scalekit.cache._holdoff import Holdoff
 from scalekit.cache._invalidations import Invalidations
 from scalekit.cache._raised import Raised, unwrapped
 from scalekit.cache._stores import loaded
+from scalekit.cache._unseen import Unseen
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ReadThrough:
         self.elections = Elections(store, self.background, clock=clock, watch=watch)
         self._raises = failure.raises
         self._holdoff = Holdoff()
+        self.unseen = Unseen()
 
     def look(self, slot: Slot) -> Entry | Snapshot:
         """Return what the store has for `slot`; a `Blind` one where it fails, or cannot be believed."""
@@ -97,7 +99,7 @@ class ReadThrough:
             reserve = self.reserve(slot, policy)
             if reserve is None:
                 raise
-            self.reserved(slot, reserve)
+            self.reserved(slot, reserve, error)
             return unwrapped(reserve.value)
 
     def judged(
@@ -188,7 +190,7 @@ class ReadThrough:
             value = loaded(load)
         except Exception as error:
             seconds = self.clock() - started
-            self.watch.load(slot, "error", seconds)
+            self.watch.load(slot, "error", seconds, error)
             if not isinstance(error, policy.cache_exceptions):
                 raise
             value = Raised(error)
@@ -198,15 +200,25 @@ class ReadThrough:
         entry = entry_of(
             value, policy, now=now, load_seconds=seconds, chance=chance() if policy.jitter else 0.0
         )
-        stored = False
-        if not isinstance(snapshot, Blind):
-            try:
-                stored = self.store.write(slot, entry, snapshot, now)
-            except BackendError as error:
-                self.excuse("write", error, slot)
-        if not isinstance(value, Raised):
+        try:
+            stored = self._store(slot, entry, snapshot, now)
+        except Exception as error:  # the value cannot be written as it is, or the store is asked to raise
+            if not isinstance(value, Raised):
+                self.watch.load(slot, "error", seconds, error)
+            raise
+        if not isinstance(value, Raised):  # of that load the event is out
             self.watch.load(slot, "ok" if stored else "outdated", seconds)
         return value
+
+    def _store(self, slot: Slot, entry: Entry, snapshot: Snapshot, now: float) -> bool:
+        """Store what was loaded if it is still true; return whether it is stored."""
+        if isinstance(snapshot, Blind):
+            return False
+        try:
+            return self.store.write(slot, entry, snapshot, now)
+        except BackendError as error:
+            self.excuse("write", error, slot)
+            return False
 
     def _reload(
         self,
@@ -226,8 +238,9 @@ class ReadThrough:
             ident = (slot.key, Blind.made() if alone else snapshot)
             fill = partial(self._fill_behind, slot, snapshot, load, policy, drawn)
             self.flights.join(ident, fill, landed=None, timeout=None)
-        except Exception:
+        except Exception as error:
             self.hold_off(slot)
+            self.unseen.tell(slot.key, error, self.clock())
             raise
 
     def hold_off(self, slot: Slot) -> None:
@@ -241,8 +254,9 @@ class ReadThrough:
             return None
         return found
 
-    def reserved(self, slot: Slot, entry: Entry) -> None:
-        """Count a call that was answered with a reserve, and let the next load wait for a while."""
+    def reserved(self, slot: Slot, entry: Entry, error: Exception) -> None:
+        """Count a call whose load failed and that got a reserve, and let the next load wait for a while."""
+        self.unseen.tell(slot.key, error, self.clock())
         if entry.fresh_until <= self.clock():  # else another's load was luckier meanwhile
             self.hold_off(slot)
             self.watch.reserve(slot)

@@ -43,11 +43,14 @@ class Watch:
         if self._emit is not None:
             self._emit(CacheEvent("get", outcome="stale", key=slot.key, tags=slot.tags))
 
-    def load(self, slot: Slot, outcome: str, seconds: float) -> None:
+    def load(self, slot: Slot, outcome: str, seconds: float, error: Exception | None = None) -> None:
         """A loader ran: "ok", "error", or "outdated" for a value that was not stored."""
         self.counts.load_errors += outcome == "error"
         if self._emit is not None:
-            self._emit(CacheEvent("load", outcome=outcome, key=slot.key, tags=slot.tags, seconds=seconds))
+            event = CacheEvent(
+                "load", outcome=outcome, key=slot.key, tags=slot.tags, seconds=seconds, error=error
+            )
+            self._emit(event)
 
     def told(
         self, name: str, *, outcome: str = "ok", key: str | None = None, tags: tuple[str, ...] = ()
