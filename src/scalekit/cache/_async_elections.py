@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from scalekit.cache._capabilities import async_leasing
 from scalekit.cache._chance import owner
 from scalekit.cache._entry import Blind, Entry
 from scalekit.cache._freshness import Standing, standing
-from scalekit.cache._stores import async_leasing
 from scalekit.errors import BackendError, ConfigurationError
 
 if TYPE_CHECKING:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from scalekit.cache._capabilities import async_batching
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Blind, Entry, Snapshot
 from scalekit.cache._freshness import entry_of
+from scalekit.cache._loader import async_loaded
 from scalekit.cache._many import AbsentItem, is_absent, items_of
 from scalekit.cache._raised import Raised, unwrapped
-from scalekit.cache._stores import async_batching, async_loaded
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
 
 if TYPE_CHECKING:

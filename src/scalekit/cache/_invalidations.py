@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scalekit._time import Clock
     from scalekit.cache._background import Background
     from scalekit.cache._entry import Slot
-    from scalekit.cache._stores import Failure
+    from scalekit.cache._failure import Failure
     from scalekit.cache._watch import Watch
     from scalekit.cache.protocols import CacheStore
 

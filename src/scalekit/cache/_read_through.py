@@ -18,8 +18,8 @@ from scalekit.cache._flight import Flights
 from scalekit.cache._freshness import SERVED, Standing, entry_of, standing
 from scalekit.cache._holdoff import Holdoff
 from scalekit.cache._invalidations import Invalidations
+from scalekit.cache._loader import loaded
 from scalekit.cache._raised import Raised, unwrapped
-from scalekit.cache._stores import loaded
 from scalekit.cache._unseen import Unseen
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from scalekit._time import Clock
     from scalekit.cache._entry import Slot
+    from scalekit.cache._failure import Failure
     from scalekit.cache._policy import CachePolicy
-    from scalekit.cache._stores import Failure
     from scalekit.cache._watch import Watch
     from scalekit.cache.protocols import CacheStore
 
