@@ -258,9 +258,7 @@ def test_nonsense_is_refused(options, complaint):
 
 @pytest.mark.parametrize("given", [MsgspecSerializer, Raw, None, "raw"])
 def test_what_is_no_serializer_is_refused(given):
-    with pytest.raises(
-        ConfigurationError, match="expected serializer as an object with dumps, loads and fing"
-    ):
+    with pytest.raises(ConfigurationError, match="expected serializer as an object with dumps"):
         CompressedSerializer(given)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-_ONCE = (Awaitable, Iterator, AsyncIterator)
+_ONCE: tuple[type, ...] = (Awaitable, Iterator, AsyncIterator)
 
 
 def loaded(load: Callable[[], Any]) -> Any:
@@ -37,17 +37,18 @@ def check_all_lasting(values: Collection[Any]) -> None:
             check_lasting(value)
 
 
-def check_lasting(value: object, *, remedy: str = "await it in the loader") -> None:
+def check_lasting(value: Any, *, remedy: str = "await it in the loader") -> None:
     """Raise `TypeError` if `value` could be awaited, or read, only once: a second caller could not use it."""
-    if not isinstance(value, _ONCE):
+    kind: type[Any] = type(value)
+    if not issubclass(kind, _ONCE):
         return
-    if isinstance(value, Awaitable):
-        what = f"{type(value).__name__}, an awaitable"
-        if isinstance(value, Coroutine):
+    if issubclass(kind, Awaitable):
+        what = f"{kind.__name__}, an awaitable"
+        if issubclass(kind, Coroutine):
             value.close()  # or the interpreter warns that nobody awaited it
             what = "a coroutine"
         msg = f"the loader returned {what}: {remedy}"
         raise TypeError(msg)
-    name = f"{value.__qualname__}()" if hasattr(value, "__qualname__") else type(value).__name__
+    name = f"{value.__qualname__}()" if hasattr(value, "__qualname__") else kind.__name__
     msg = f"the loader returned {name}, which can be read only once: return a list"
     raise TypeError(msg)

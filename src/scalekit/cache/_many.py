@@ -119,7 +119,7 @@ def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
     if not isinstance(answer, Mapping):
         msg = f"the loader of {len(ids)} ids returned {type(answer).__name__}, not a mapping from id to item"
         raise TypeError(msg)
-    items = {id_: answer[id_] for id_ in ids if id_ in answer}
+    items: dict[Hashable, Any] = {id_: answer[id_] for id_ in ids if id_ in answer}
     check_all_lasting(items.values())
     return items
 
