@@ -269,7 +269,7 @@ class AsyncCache:
 
     async def clear(self) -> None:
         """End every entry of this namespace, and no other's."""
-        await self._reads.invalidations.deliver((), [self._names.own_tag], name="clear")
+        await self._reads.invalidations.deliver((), [self._names.own_tag])
 
     def stats(self) -> CacheStats:
         """Return what this cache has counted since it was made."""

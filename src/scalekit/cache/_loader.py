@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-_ONCE: tuple[type, ...] = (Awaitable, Iterator, AsyncIterator)
+_ONCE: tuple[type[object], ...] = (Awaitable, Iterator, AsyncIterator)
 
 
 def loaded(load: Callable[[], Any]) -> Any:
@@ -39,7 +39,7 @@ def check_all_lasting(values: Collection[Any]) -> None:
 
 def check_lasting(value: Any, *, remedy: str = "await it in the loader") -> None:
     """Raise `TypeError` if `value` could be awaited, or read, only once: a second caller could not use it."""
-    kind: type[Any] = type(value)
+    kind: type[object] = value.__class__
     if not issubclass(kind, _ONCE):
         return
     if issubclass(kind, Awaitable):

@@ -263,7 +263,7 @@ class Cache:
 
     def clear(self) -> None:
         """End every entry of this namespace, and no other's."""
-        self._reads.invalidations.deliver((), [self._names.own_tag], name="clear")
+        self._reads.invalidations.deliver((), [self._names.own_tag])
 
     def stats(self) -> CacheStats:
         """Return what this cache has counted since it was made."""
