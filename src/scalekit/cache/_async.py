@@ -248,7 +248,11 @@ class AsyncCache:
         tags: Iterable[str] = (),
         **options: Unpack[PolicyOptions],
     ) -> None:
-        """Store `value`; loads of `key` that are running will not replace it. `options` as in `cached`."""
+        """Store `value`; loads of `key` that are running will not replace it.
+
+        Of a `policy` and the `options` of `cached` those about lifetimes count: `ttl`, `none_ttl`, `jitter`,
+        `stale_while_revalidate` and `stale_if_error`. The others are about loads, and are ignored.
+        """
         policy = policy_of(policy, options)
         slot = self._names.slot(key, tags, self._registry.serializer(key))
         placed = chance() if policy.jitter else 0.0

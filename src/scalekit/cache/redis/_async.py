@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class AsyncRedisCacheStore:
-    """`RedisCacheStore` for asyncio: it takes an `AsyncAsyncRedisLink` or a `redis.asyncio` client."""
+    """`RedisCacheStore` for asyncio: it takes an `AsyncRedisLink` or a `redis.asyncio` client."""
 
     def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
         self._link: AsyncRedisLink = async_given_link(link, store="AsyncRedisCacheStore")
