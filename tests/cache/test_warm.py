@@ -225,4 +225,4 @@ def test_the_report_takes_the_time_of_the_caches_clock(face):
     source = Source(cost=lambda: face.clock.advance(2))
     report = face(face.cached(source, ttl=60).warm, [(1,), (2,)], concurrency=1)
     assert report == (2, 0, 4.0, 0, ())
-    assert report._fields == ("loaded", "failed", "seconds", "present")
+    assert report._fields == ("loaded", "failed", "seconds", "present", "errors")
