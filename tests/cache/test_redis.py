@@ -56,7 +56,9 @@ def test_a_batch_takes_as_many_round_trips_as_one(calls):
     calls.write_many(writes, NOW)
     assert calls.took("write_many", writes, NOW) == [["EVALSHA"] * 20]
     assert calls.took("read_many", slots, NOW) == [["MGET"]]
+    assert calls.took("begin_many", slots, NOW, True) == [["SET"] * (20 + 21) + ["MGET"]]
     assert calls.took("read_many", [], NOW) == calls.took("write_many", [], NOW) == []
+    assert calls.took("begin_many", [], NOW, True) == []
 
 
 def ours(server):

@@ -95,8 +95,8 @@ class Exclusive:
 
 def _before_fork() -> None:
     ends = monotonic() + _PATIENCE
-    whole = [exclusive for exclusive in _everyone() if exclusive.whole]
-    _held[threading.get_ident()] = [each for each in whole if each.hold(max(0.0, ends - monotonic()))]
+    held = _held[threading.get_ident()] = []  # known from the first on: an interrupt may come between two
+    held.extend(each for each in _everyone() if each.whole and each.hold(max(0.0, ends - monotonic())))
 
 
 def _everyone() -> list[Exclusive]:
