@@ -11,6 +11,10 @@ from scalekit.redis._failure import is_unknown_script
 from scalekit.redis._given import async_given_link, given_link
 
 if TYPE_CHECKING:
+    from redis import Redis, RedisCluster
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+
     from scalekit.ratelimit._quota import Quota, Verdict
     from scalekit.redis import AsyncRedisLink, RedisLink
 
@@ -40,7 +44,7 @@ class RedisRateLimitStore:
 
     _script: ClassVar[Script] = Script()
 
-    def __init__(self, link: object) -> None:
+    def __init__(self, link: RedisLink | Redis | RedisCluster) -> None:
         self._link = given_link(link, store="RedisRateLimitStore")
 
     @property
@@ -88,7 +92,7 @@ class AsyncRedisRateLimitStore:
 
     _script: ClassVar[Script] = Script()
 
-    def __init__(self, link: object) -> None:
+    def __init__(self, link: AsyncRedisLink | AsyncRedis | AsyncRedisCluster) -> None:
         self._link = async_given_link(link, store="AsyncRedisRateLimitStore")
 
     @property

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
@@ -56,7 +59,7 @@ class AsyncRedisLink:
 
     def __init__(
         self,
-        client: object,
+        client: AsyncRedis | AsyncRedisCluster,
         *,
         timeout: Duration = 0.05,
         breaker_failures: int = 3,

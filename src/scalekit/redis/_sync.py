@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from redis import Redis, RedisCluster
+
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
@@ -51,7 +53,7 @@ class RedisLink:
 
     def __init__(
         self,
-        client: object,
+        client: Redis | RedisCluster,
         *,
         timeout: Duration = 0.05,
         breaker_failures: int = 3,

@@ -18,6 +18,9 @@ from scalekit.redis._leases import async_leases_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+
     from scalekit._time import Clock
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.redis._commands import Piece
@@ -27,9 +30,11 @@ if TYPE_CHECKING:
 
 
 class AsyncRedisCacheStore:
-    """`RedisCacheStore` for asyncio: it takes an `AsyncAsyncRedisLink` or a `redis.asyncio` client."""
+    """`RedisCacheStore` for asyncio: it takes an `AsyncRedisLink` or a `redis.asyncio` client."""
 
-    def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
+    def __init__(
+        self, link: AsyncRedisLink | AsyncRedis | AsyncRedisCluster, *, wall_clock: Clock = time.time
+    ) -> None:
         self._link: AsyncRedisLink = async_given_link(link, store="AsyncRedisCacheStore")
         self._leases = async_leases_of(self._link)
         self._clock = checked_clock(wall_clock)

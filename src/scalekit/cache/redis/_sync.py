@@ -18,6 +18,8 @@ from scalekit.redis._leases import leases_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from redis import Redis, RedisCluster
+
     from scalekit._time import Clock
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.redis._commands import Piece
@@ -46,7 +48,7 @@ class RedisCacheStore:
     stored as it is. If the server refuses some of it, the others have taken effect.
     """
 
-    def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
+    def __init__(self, link: RedisLink | Redis | RedisCluster, *, wall_clock: Clock = time.time) -> None:
         self._link: RedisLink = given_link(link, store="RedisCacheStore")
         self._leases = leases_of(self._link)
         self._clock = checked_clock(wall_clock)
