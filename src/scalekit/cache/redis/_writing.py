@@ -8,7 +8,7 @@ token that the load saw, and is dead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scalekit.cache._frame import Times, bulk, entry_name, load_name, sealed, tag_name, tags_of
 from scalekit.cache.redis._commands import LEASE, token
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from scalekit.cache._entry import Entry, Slot, Snapshot
-
-Operands: TypeAlias = "tuple[Any, ...]"
-"""What follows the script in EVAL: how many keys, the keys, the arguments."""
+    from scalekit.redis._script import Operands
 
 _LONGEST = 100 * 365 * 86_400_000
 """Milliseconds that an entry lives at most: servers refuse what does not fit into 64 bits."""
