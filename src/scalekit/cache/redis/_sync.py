@@ -36,9 +36,9 @@ class RedisCacheStore:
     them, `SerialisationError` for a value that would not come back as it is, and `ConfigurationError`
     for anything else than such a link.
 
-    An entry ends by the server's clock; `wall_clock` only tells how much of its life is left. A load that
-    takes longer than an hour may not be stored. A stale entry comes without a snapshot, which nobody needs
-    but who reloads it.
+    An entry ends by the server's clock; `wall_clock` (default `time.time`) only tells how much of its life is
+    left. A load that takes longer than an hour may not be stored. A stale entry comes without a snapshot,
+    which nobody needs but who reloads it.
 
     Round trips, each bounded by the link's deadline: 1 for a hit, 2 for a miss, 1 more for an entry with tags
     that the slot does not name, 1 for all else, and 1 more for a write after the server forgot its scripts.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scalekit.cache._frame import Times, bulk, entry_name, load_name, sealed, tag_name, tags_of
-from scalekit.cache.redis._commands import LEASE, token
+from scalekit.cache.redis._commands import TOKEN_KEPT, token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class Writing(NamedTuple):
     @property
     def needed(self) -> int:
         """How many milliseconds its tokens must yet live: twice as long as the entry, and for a load."""
-        return 2 * self.life + LEASE // 2
+        return 2 * self.life + TOKEN_KEPT // 2
 
     def at_once(self) -> Operands:
         """Return the operands of the script that does all."""
