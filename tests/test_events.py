@@ -8,12 +8,35 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from scalekit import events
+from scalekit.cache import AsyncCache, Cache
 from scalekit.errors import ConfigurationError
 from scalekit.events import Counters, Event, LinkEvent, fan_out, guarded, log_to
+from scalekit.ratelimit import AsyncRateLimiter, RateLimiter
+
+
+async def coroutine_function(event): ...
+
+
+class AsyncHook:
+    async def __call__(self, event): ...
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [coroutine_function, partial(coroutine_function), AsyncHook(), AsyncHook().__call__],
+    ids=["function", "partial", "object", "method"],
+)
+def test_a_hook_that_nobody_would_await_is_refused(hook):
+    for face in (Cache, AsyncCache, partial(RateLimiter, "2/m"), partial(AsyncRateLimiter, "2/m")):
+        with pytest.raises(ConfigurationError, match="expected on_event as a plain function"):
+            face(on_event=hook)
+    with pytest.raises(ConfigurationError, match="expected hooks as a plain function"):
+        fan_out(print, hook)
 
 
 class Loaded(Event):

@@ -78,10 +78,17 @@ _WRONG = frozenset({"error", "open"})
 _Emit: TypeAlias = "Callable[[Event], None]"
 
 
-def guarded(hook: Hook | None) -> _Emit | None:
-    """Wrap `hook` so that its failures are logged once and never reach the call it observes."""
+def guarded(hook: Hook | None, *, parameter: str = "on_event") -> _Emit | None:
+    """Wrap `hook` so that its failures are logged once and never reach the call it observes.
+
+    `ConfigurationError`, naming `parameter`, for a coroutine function: it would never run.
+    """
     if hook is None:
         return None
+    import inspect  # noqa: PLC0415  # costs import time that only those who listen should pay
+
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
+        raise ConfigurationError(parameter, hook, "as a plain function: nobody would await a coroutine")
     unreported = threading.Lock()  # never released: of all threads at once, one takes it
 
     def emit(event: Event) -> None:
@@ -101,12 +108,12 @@ def guarded(hook: Hook | None) -> _Emit | None:
 def fan_out(*hooks: Hook) -> Hook:
     """Return one hook that calls each of `hooks`; one that raises does not keep the others from running.
 
-    Raises `ConfigurationError` for a hook that cannot be called.
+    Raises `ConfigurationError` for a hook that cannot be called, or would have to be awaited.
     """
     for hook in hooks:
         if not callable(hook):
             raise ConfigurationError("hooks", hook, "as callables of one event")
-    emitters = [emit for hook in hooks if (emit := guarded(hook)) is not None]
+    emitters = [emit for hook in hooks if (emit := guarded(hook, parameter="hooks")) is not None]
 
     def emit_all(event: Event) -> None:
         for emit in emitters:

@@ -145,6 +145,8 @@ def test_many_are_written_and_their_copies_go(kind, redis_server):
             for i, (slot, snapshot) in enumerate(zip(slots, snapshots, strict=True))
         ]
         assert tiers.call(tiers.store.write_many, writes, now) == [True, False, True]
+        assert tiers.call(tiers.store.begin_many, slots, now, False)[::2] == snapshots[::2]
+        assert tiers.call(tiers.store.begin_many, slots, now, True)[0] != snapshots[0]
         assert [tiers.value(slot) for slot in slots] == [0, None, 2]
 
 

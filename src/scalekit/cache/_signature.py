@@ -73,6 +73,10 @@ def make(_sk_slow, _sk_known, _sk_slots, _sk_int, _sk_str{defaults}):
 """
 
 
+MOST_REMEMBERED = 1_024
+"""Calls of one function whose slots are remembered, at about half a kilobyte each; then it begins anew."""
+
+
 class Remembered:
     """A call's slot, and the classes of the arguments that it was found for, as in `IndexedEntry`."""
 

@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from scalekit.cache._frame import entry_name, lease_name, load_name
+from scalekit.cache.redis._beginning import Beginning
 from scalekit.cache.redis._commands import Pieces, checked_clock, layout, set_token
-from scalekit.cache.redis._reading import Reading, living_alone, snapshot
+from scalekit.cache.redis._reading import Reading, living_alone
 from scalekit.cache.redis._scripts import KEEP, WRITE
 from scalekit.cache.redis._writing import keeping, ready, writing
 from scalekit.errors import BackendError
@@ -81,9 +82,11 @@ class RedisCacheStore:
 
     def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
         """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
-        load, *tags = pieces = [self._pieces.load(slot.key), *map(self._pieces.tag, slot.tags)]
-        commands = [set_token(load, anew=outdate), *map(set_token, tags), *self._layout.gets(pieces)]
-        return snapshot(self._layout.values(self._link.pipeline(commands), len(pieces)))
+        return (self._begun((slot,), outdate=outdate))[0]
+
+    def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: ARG002, FBT001  # as above
+        """Return for each of `slots` what `begin` would, in as many round trips as for one."""
+        return self._begun(slots, outdate=outdate)
 
     def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry`, unless what `snapshot` saw has changed since; return whether it is stored."""
@@ -127,6 +130,14 @@ class RedisCacheStore:
         if not pieces:
             return []
         return self._layout.values(self._link.pipeline(self._layout.gets(pieces)), len(pieces))
+
+    def _begun(self, slots: Sequence[Slot], *, outdate: bool) -> list[Snapshot]:
+        if not slots:
+            return []
+        beginning = Beginning(self._pieces, slots)
+        commands = [*beginning.commands(outdate=outdate), *self._layout.gets(beginning.wanted)]
+        replies = self._link.pipeline(commands)
+        return beginning.made(self._layout.values(replies, len(beginning.wanted)))
 
     def _finished(self, reading: Reading) -> list[Entry | Snapshot]:
         if unnamed := reading.unnamed:

@@ -111,6 +111,13 @@ class AsyncSQLAlchemyCacheStore:
             found = await self._call("read_many", self._operations.read_many, slots, now)
         return found
 
+    async def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: ARG002, FBT001  # as above
+        """Return for each of `slots` what `begin` would; see `BatchCacheStore.begin_many`."""
+        begun: list[Snapshot] = []
+        if slots:
+            begun = await self._call("begin_many", self._operations.begin_many, slots, outdate)
+        return begun
+
     async def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
         """Do for each of `writes` what `write` would; see `BatchCacheStore.write_many`."""
         stored: list[bool] = []

@@ -66,6 +66,10 @@ class AsyncTieredCacheStore:
         """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
         return await self._far.begin(slot, now, outdate)
 
+    async def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: FBT001  # as above
+        """Return for each of `slots` what `begin` would; see `BatchCacheStore.begin_many`."""
+        return await self._far.begin_many(slots, now, outdate)
+
     async def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry` in the far tier, unless outdated; the near tier gets it when it is read."""
         self._near.drop([slot.key])
