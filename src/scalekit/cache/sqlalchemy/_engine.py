@@ -32,7 +32,7 @@ def sync_engine(engine: object) -> Engine:
 
 
 def async_sync_engine(engine: object) -> Engine:
-    """Return the sync engine inside an `AsyncEngine`, which runs in greenlets: `MissingExtra` without those."""
+    """Return the sync engine inside an `AsyncEngine`, which runs in greenlets; else `MissingExtra`."""
     # SQLAlchemy 2.1 comes without it, and would miss it only at the first query.
     require("greenlet", extra="sqlalchemy", needed_by="AsyncSQLAlchemyCacheStore")
     from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415  # loads asyncio
