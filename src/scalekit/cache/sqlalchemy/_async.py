@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.sqlalchemy._database import Database
 
-_SWEPT = 1_000
-
 
 class AsyncSQLAlchemyCacheStore:
     """`SQLAlchemyCacheStore` for asyncio: it takes an `AsyncEngine` for aiosqlite, psycopg or asyncpg.
@@ -72,7 +70,7 @@ class AsyncSQLAlchemyCacheStore:
         removed = 0
         hand: bytes | None = b""
         while hand is not None:
-            hand, number = await self._call("purge", self._operations.sweep, hand, _SWEPT)
+            hand, number = await self._call("purge", self._operations.purge, hand)
             removed += number
         return removed
 

@@ -46,6 +46,11 @@ def key_name(key: str) -> bytes:
     return _name(b"k", key)
 
 
+def is_key(name: bytes) -> bool:
+    """Whether `name` is that of a key's row."""
+    return name.startswith(b"k")
+
+
 def tag_name(tag: str) -> bytes:
     """Return the name of the row of `tag`."""
     return _name(b"t", tag)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.sqlalchemy._database import Database
 
-_SWEPT = 1_000
-
 
 class SQLAlchemyCacheStore:
     """Keeps values in a table of SQLite or PostgreSQL (psycopg), shared by all processes that use it.
@@ -92,7 +90,7 @@ class SQLAlchemyCacheStore:
         removed = 0
         hand: bytes | None = b""
         while hand is not None:
-            hand, number = self._call("purge", self._operations.sweep, hand, _SWEPT)
+            hand, number = self._call("purge", self._operations.purge, hand)
             removed += number
         return removed
 
