@@ -5,10 +5,13 @@ It runs the same code, in a greenlet, as SQLAlchemy's own async classes do: one 
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
+from scalekit.cache.sqlalchemy._leases import Leases, pauses
 from scalekit.cache.sqlalchemy._record import key_name, tag_name
 from scalekit.cache.sqlalchemy._statements import pieces
 
@@ -53,6 +56,7 @@ class AsyncSQLAlchemyCacheStore:
             breaker_reset=breaker_reset,
         )
         self._operations = BatchOperations(self._database.statements, self._database.clock)
+        self._leases = Leases(self._database.statements, self._database.clock)
         self._call = async_caller(self._database)
 
     @property
@@ -112,6 +116,25 @@ class AsyncSQLAlchemyCacheStore:
         if writes:
             stored = await self._call("write_many", self._operations.write_many, writes, now)
         return stored
+
+    async def acquire(self, key: str, owner: bytes, seconds: float, /) -> bool:
+        """Take or renew the lease of `key`; see `LeasingCacheStore.acquire`."""
+        got: bool = await self._call("acquire", self._leases.acquire, key, owner, seconds)
+        return got
+
+    async def release(self, key: str, owner: bytes, /) -> None:
+        """Give the lease back; see `LeasingCacheStore.release`."""
+        await self._call("release", self._leases.release, key, owner)
+
+    async def wait(self, key: str, seconds: float, /) -> None:
+        """Return when the lease is given back or ends; see `SQLAlchemyCacheStore.wait`."""
+        ends = monotonic() + seconds
+        for pause in pauses():
+            left = ends - monotonic()
+            life = await self._call("wait", self._leases.left, key) if left > 0 else 0.0
+            if life <= 0:
+                return
+            await asyncio.sleep(min(pause, left, life))
 
 
 def async_caller(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
