@@ -139,10 +139,7 @@ class AsyncSQLAlchemyCacheStore:
 
 def async_caller(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return what does an operation in a greenlet: by its name, its function, and further arguments."""
-    from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415  # needs SQLAlchemy
+    from scalekit.cache.sqlalchemy._async_deadline import spawned_in_time  # noqa: PLC0415  # needs SQLAlchemy
+    from scalekit.cache.sqlalchemy._unbroken import spawned_unbroken  # noqa: PLC0415  # as above
 
-    from scalekit.cache.sqlalchemy._async_deadline import spawned_in_time  # noqa: PLC0415  # as above
-
-    if not database.dialect.remote:
-        return partial(greenlet_spawn, database.call, None)
-    return partial(spawned_in_time, database)
+    return partial(spawned_in_time if database.dialect.remote else spawned_unbroken, database)
