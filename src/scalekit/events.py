@@ -72,6 +72,9 @@ class Hook(Protocol):
         """Take note of `event`; the return value is ignored."""
 
 
+_WRONG = frozenset({"error", "open"})
+"""Outcomes that somebody should look at."""
+
 _Emit: TypeAlias = "Callable[[Event], None]"
 
 
@@ -122,8 +125,9 @@ def fan_out(*hooks: Hook) -> Hook:
 def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
     """Return a hook that writes each event to `logger` as one line; `level` defaults to INFO (20).
 
-    The event's fields are in the record's attribute `scalekit`. Raises `ConfigurationError` for what is
-    no logger, such as its name, and for a level that is no integer.
+    What went wrong, an outcome "error" or "open", is written as WARNING if `level` is lower, and with the
+    text of its error if the event has one. The event's fields are in the record's attribute `scalekit`.
+    Raises `ConfigurationError` for what is no logger, such as its name, and for a level that is no integer.
     """
     import logging  # noqa: PLC0415  # whoever has a logger has loaded it; the others need not
 
@@ -133,10 +137,17 @@ def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
         raise ConfigurationError("level", level, "as an integer, such as logging.INFO")
 
     def write(event: Event) -> None:
-        if logger.isEnabledFor(level):
-            logger.log(
-                level, "%s.%s %s", event.block, event.name, event.outcome, extra={"scalekit": event.fields()}
-            )
+        wrong = event.outcome in _WRONG
+        due = max(level, logging.WARNING) if wrong else level
+        if not logger.isEnabledFor(due):
+            return
+        fields = event.fields()
+        line = f"{event.block}.{event.name} {event.outcome}"
+        error = fields.get("error") if wrong else None
+        if error is not None:
+            # One line, whatever a driver's error has: SQLAlchemy's has a statement on lines of its own.
+            line += f": {type(error).__name__}: {' '.join(str(error).split())}"
+        logger.log(due, "%s", line, extra={"scalekit": fields})
 
     return write
 

@@ -532,6 +532,15 @@ def test_before_the_first_connection_and_without_any_the_far_store_answers(kind,
         for _ in range(3):
             assert tiers.took(tiers.value) == ("value", 1)
         assert not tiers.store.coherent
+        wait_until(lambda: tiers.call(lambda: tiers.store.listening_error) is not None, "it was refused")
+        assert "client|tracking" in str(tiers.call(lambda: tiers.store.listening_error))
+
+
+def test_there_is_no_error_where_nothing_went_wrong(kind, redis_url):
+    with Tiers(kind, redis_url) as tiers:
+        assert tiers.call(lambda: tiers.store.listening_error) is None
+        tiers.start()
+        assert tiers.call(lambda: tiers.store.listening_error) is None
 
 
 def test_the_child_of_a_fork_makes_its_own(redis_url, key_prefix):

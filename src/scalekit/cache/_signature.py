@@ -176,9 +176,7 @@ class CallSignature:
         annotation = next(p.annotation for p in self._parameters if p.name == name)
         return _ANNOTATED.get(annotation) if isinstance(annotation, (str, type)) else None
 
-    def _make(
-        self, template: str, *given: Any, is_async: bool = False, items: str = ""
-    ) -> Callable[..., Any]:
+    def _make(self, template: str, *given: Any, items: str = "") -> Callable[..., Any]:
         defaults = {
             f"_sk_default{i}": parameter.default
             for i, parameter in enumerate(self._parameters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scalekit.cache._frame import entry_name, lease_name, load_name
 from scalekit.cache.redis._beginning import Beginning
@@ -12,25 +12,30 @@ from scalekit.cache.redis._reading import Reading, living_alone
 from scalekit.cache.redis._scripts import KEEP, WRITE
 from scalekit.cache.redis._writing import keeping, ready, writing
 from scalekit.errors import BackendError
-from scalekit.redis._failure import is_unknown_script, is_unstable
+from scalekit.redis._failure import is_unstable
 from scalekit.redis._given import async_given_link
 from scalekit.redis._leases import async_leases_of
+from scalekit.redis._script import async_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+
     from scalekit._time import Clock
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.redis._commands import Piece
-    from scalekit.cache.redis._scripts import Script
-    from scalekit.cache.redis._writing import Operands, Writing
+    from scalekit.cache.redis._writing import Writing
     from scalekit.redis import AsyncRedisLink
 
 
 class AsyncRedisCacheStore:
     """`RedisCacheStore` for asyncio: it takes an `AsyncRedisLink` or a `redis.asyncio` client."""
 
-    def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
+    def __init__(
+        self, link: AsyncRedisLink | AsyncRedis | AsyncRedisCluster, *, wall_clock: Clock = time.time
+    ) -> None:
         self._link: AsyncRedisLink = async_given_link(link, store="AsyncRedisCacheStore")
         self._leases = async_leases_of(self._link)
         self._clock = checked_clock(wall_clock)
@@ -130,18 +135,9 @@ class AsyncRedisCacheStore:
 
     async def _written(self, writes: Sequence[Writing]) -> list[bool]:
         if not self._link.cluster:
-            return [bool(done) for done in await self._run(WRITE, [write.at_once() for write in writes])]
+            calls = [write.at_once() for write in writes]
+            return [bool(done) for done in await async_run(self._link, WRITE, calls)]
         tags = keeping(writes)
-        left = ready(writes, tags.told(await self._run(KEEP, tags.operands)))
-        stored = dict(zip(left, await self._run(WRITE, [*left.values()]), strict=True))
+        left = ready(writes, tags.told(await async_run(self._link, KEEP, tags.operands)))
+        stored = dict(zip(left, await async_run(self._link, WRITE, [*left.values()]), strict=True))
         return [bool(stored.get(place)) for place in range(len(writes))]
-
-    async def _run(self, script: Script, calls: Sequence[Operands]) -> list[Any]:
-        if not calls:
-            return []
-        try:
-            return await self._link.pipeline([("EVALSHA", script.digest, *call) for call in calls])
-        except BackendError as error:
-            if not is_unknown_script(error):
-                raise
-        return await self._link.pipeline([("EVAL", script.text, *call) for call in calls])

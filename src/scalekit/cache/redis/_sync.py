@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scalekit.cache._frame import entry_name, lease_name, load_name
 from scalekit.cache.redis._beginning import Beginning
@@ -12,18 +12,20 @@ from scalekit.cache.redis._reading import Reading, living_alone
 from scalekit.cache.redis._scripts import KEEP, WRITE
 from scalekit.cache.redis._writing import keeping, ready, writing
 from scalekit.errors import BackendError
-from scalekit.redis._failure import is_unknown_script, is_unstable
+from scalekit.redis._failure import is_unstable
 from scalekit.redis._given import given_link
 from scalekit.redis._leases import leases_of
+from scalekit.redis._script import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from redis import Redis, RedisCluster
+
     from scalekit._time import Clock
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.redis._commands import Piece
-    from scalekit.cache.redis._scripts import Script
-    from scalekit.cache.redis._writing import Operands, Writing
+    from scalekit.cache.redis._writing import Writing
     from scalekit.redis import RedisLink
 
 
@@ -35,9 +37,9 @@ class RedisCacheStore:
     them, `SerialisationError` for a value that would not come back as it is, and `ConfigurationError`
     for anything else than such a link.
 
-    An entry ends by the server's clock; `wall_clock` only tells how much of its life is left. A load that
-    takes longer than an hour may not be stored. A stale entry comes without a snapshot, which nobody needs
-    but who reloads it.
+    An entry ends by the server's clock; `wall_clock` (default `time.time`) only tells how much of its life is
+    left. A load that takes longer than an hour may not be stored. A stale entry comes without a snapshot,
+    which nobody needs but who reloads it.
 
     Round trips, each bounded by the link's deadline: 1 for a hit, 2 for a miss, 1 more for an entry with tags
     that the slot does not name, 1 for all else, and 1 more for a write after the server forgot its scripts.
@@ -47,7 +49,7 @@ class RedisCacheStore:
     stored as it is. If the server refuses some of it, the others have taken effect.
     """
 
-    def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
+    def __init__(self, link: RedisLink | Redis | RedisCluster, *, wall_clock: Clock = time.time) -> None:
         self._link: RedisLink = given_link(link, store="RedisCacheStore")
         self._leases = leases_of(self._link)
         self._clock = checked_clock(wall_clock)
@@ -147,18 +149,9 @@ class RedisCacheStore:
 
     def _written(self, writes: Sequence[Writing]) -> list[bool]:
         if not self._link.cluster:
-            return [bool(done) for done in self._run(WRITE, [write.at_once() for write in writes])]
+            calls = [write.at_once() for write in writes]
+            return [bool(done) for done in run(self._link, WRITE, calls)]
         tags = keeping(writes)
-        left = ready(writes, tags.told(self._run(KEEP, tags.operands)))
-        stored = dict(zip(left, self._run(WRITE, [*left.values()]), strict=True))
+        left = ready(writes, tags.told(run(self._link, KEEP, tags.operands)))
+        stored = dict(zip(left, run(self._link, WRITE, [*left.values()]), strict=True))
         return [bool(stored.get(place)) for place in range(len(writes))]
-
-    def _run(self, script: Script, calls: Sequence[Operands]) -> list[Any]:
-        if not calls:
-            return []
-        try:
-            return self._link.pipeline([("EVALSHA", script.digest, *call) for call in calls])
-        except BackendError as error:
-            if not is_unknown_script(error):
-                raise
-        return self._link.pipeline([("EVAL", script.text, *call) for call in calls])

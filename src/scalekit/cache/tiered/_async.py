@@ -36,6 +36,11 @@ class AsyncTieredCacheStore:
         return self._near.coherent
 
     @property
+    def listening_error(self) -> Exception | None:
+        """What `TieredCacheStore.listening_error` has, of the running event loop's connection."""
+        return self._far.link.listener.error
+
+    @property
     def epoch(self) -> object:
         """See `IndexedCacheStore.epoch`."""
         return self._store.epoch

@@ -44,6 +44,14 @@ class TieredCacheStore:
         return self._near.coherent
 
     @property
+    def listening_error(self) -> Exception | None:
+        """Why it is not `coherent`, perhaps: what ended the latest connection, or attempt at one; else None.
+
+        It is not forgotten when the next connection is made.
+        """
+        return self._far.link.listener.error
+
+    @property
     def epoch(self) -> object:
         """See `IndexedCacheStore.epoch`."""
         return self._store.epoch
