@@ -149,7 +149,7 @@ def test_threads_queue_and_deliver_at_once(pending):
     delivered, ended = [], threading.Event()
 
     def deliver():
-        while pending or not ended.is_set():
+        while not ended.is_set() or pending:  # in this order: else all may come between the two
             keys, tags = pending.batch()
             delivered.extend(keys)
             pending.done(keys, tags)
