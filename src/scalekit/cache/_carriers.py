@@ -20,7 +20,7 @@ from scalekit.cache._entry import Snapshot
 from scalekit.cache._node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _FEW = 8
 """Carriers that an invalidation removes one by one."""
