@@ -130,6 +130,34 @@ def test_long_and_odd_names_are_found_again(near):
             assert held(near, slot) is None, (key, tag, change)
 
 
+def test_tiers_and_caches_that_share_a_store_keep_apart(here):
+    store = MemoryCacheStore()
+    first, second = tiers = [Near(store, 1.0), Near(store, 1.0)]
+    for i, near in enumerate(tiers):
+        near.proven(SESSION, here.at)
+        keep(near, entry(i))
+    store.write(SLOT, entry("of a cache"), None, NOW)
+    assert [held(near).value for near in tiers] == [0, 1]
+    for change in CHANGES.values():
+        change(first)
+        assert held(first) is None
+        assert (held(second).value, store.read(SLOT, NOW).value) == (1, "of a cache")
+        keep(first)
+
+
+def test_a_wrapper_is_pinned_to_a_copy_of_its_own_tier(here):
+    store, indexes = MemoryCacheStore(), [{}, {}]
+    tiers = [Near(store, 1.0), Near(store, 1.0)]
+    for i, (near, index) in enumerate(zip(tiers, indexes, strict=True)):
+        near.proven(SESSION, here.at)
+        keep(near, entry(i))
+        near.pin(SLOT.key, index, "place", (), 0.0)
+    tiers[0].changed(None)
+    assert indexes[0] == {}
+    assert indexes[1]["place"].value == 1
+    assert tiers[1].renew(indexes[1]["place"], NOW)
+
+
 # -- until when -------------------------------------------------------------------------------------
 
 
