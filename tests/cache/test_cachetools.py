@@ -148,7 +148,7 @@ def test_what_never_fits_takes_the_old_value_away(policy):
     store = CachetoolsCacheStore(policy(10, getsizeof=len))
     put(store, "k", value="old")
     snapshot = store.begin(place("k"), 0.0, True)
-    assert store.write(place("k"), Entry("x" * 11, expires=9.0), snapshot, 0.0)  # it was not outdated
+    assert not store.write(place("k"), Entry("x" * 11, expires=9.0), snapshot, 0.0)
     assert not has(store, "k")
 
 
@@ -186,7 +186,7 @@ def test_a_time_to_use_sees_key_and_value():
 def test_a_value_that_is_not_to_be_used_takes_the_old_one_away():
     store = CachetoolsCacheStore(cachetools.TLRUCache(10, lambda _key, value, now: now + value))
     put(store, "k", value=5.0)
-    put(store, "k", value=-1.0)
+    assert not store.write(place("k"), Entry(-1.0, expires=9.0), None, 0.0)
     assert not has(store, "k")
 
 
