@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from time import monotonic
 
@@ -321,3 +322,12 @@ def test_sessions_of_two_threads_do_not_disturb_each_other():
         thread.join()
     assert errors == []
     assert not near.coherent
+
+
+@pytest.mark.parametrize("load_seconds", [0.0, 0.5])
+def test_an_infinite_lead_is_due_at_once(here, near, load_seconds):
+    found, index = entry(now=here.at), {}
+    found.load_seconds = load_seconds
+    keep(near, found, now=here.at)
+    near.pin(SLOT.key, index, "place", (), math.inf)
+    assert not near.renew(index["place"], here.at)

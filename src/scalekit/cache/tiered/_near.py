@@ -1,7 +1,7 @@
 """The near tier: copies of entries that the far store has, for as long as it is known that they are true.
 
-Copies are kept under the names that entries and tags have on the server, since these are what it announces, and
-behind a mark of the tier's own: another one on the same store may be on another server, or hear of less.
+Copies are kept under the names that entries and tags have on the server, since these are what it announces,
+and behind a mark of the tier's own: another one on the same store may be on another server, or hear of less.
 
 1. A copy is made of what the far store *answered*, and only with a snapshot that the near store gave before
    the far store was asked. An announcement that comes between answer and copy kills that snapshot, so the
@@ -156,8 +156,11 @@ class Near:
         """See `IndexedCacheStore.renew`; moves the entry's `due` on where there is newer proof."""
         ends, here = self._ends, monotonic()
         copy = cast("NamedEntry", entry)  # as it was given to the near store
-        until = copy.fresh_until - getattr(entry.kinds, "lead", 0.0) * copy.load_seconds
-        if ends <= here or until <= now:
+        lead = getattr(entry.kinds, "lead", 0.0)
+        if ends <= here or lead == math.inf:  # which no load time would make a number of, were it 0
+            return False
+        until = copy.fresh_until - lead * copy.load_seconds
+        if until <= now:
             return False
         if 0.0 <= here - now < _SAME_CLOCK:
             # Were the entry from an earlier session, it would be dead by now, and its epoch not the store's.
