@@ -9,13 +9,14 @@ from weakref import ref
 import cachetools
 import pytest
 
-from scalekit.cache import AsyncCache, Cache, Entry, Snapshot
+from scalekit.cache import AsyncCache, Cache, Entry, NonblockingCacheStore, Snapshot
 from scalekit.cache._stores import AwaitableStore
 from scalekit.cache.cachetools import CachetoolsCacheStore
 from scalekit.errors import ConfigurationError
 from scalekit.testing import CacheStoreSuite, ManualClock
 from scalekit.testing._cache_probe import place
 from tests.cache.test_memory import has, put
+from tests.cache.test_memory_suite import VALUES
 
 ROOM = 100_000
 POLICIES = {
@@ -30,6 +31,9 @@ POLICIES = {
 
 
 class OfAnyPolicy(CacheStoreSuite):
+    protocols = (NonblockingCacheStore,)
+    values = VALUES
+
     @pytest.fixture(params=POLICIES)
     def cache(self, request):
         return POLICIES[request.param]()
@@ -54,12 +58,16 @@ class TestWithSizes(OfAnyPolicy):
 
 
 class TestAsAnAsyncStore(OfAnyPolicy):
+    protocols = ()
+
     @pytest.fixture(params=["LRU"])
     def store(self, request):
         return AwaitableStore(CachetoolsCacheStore(POLICIES[request.param]()))
 
 
 class TestInRealTime(CacheStoreSuite):
+    protocols = (NonblockingCacheStore,)
+
     @pytest.fixture
     def store(self):
         return CachetoolsCacheStore(cachetools.TTLCache(ROOM, 3_600))
