@@ -60,7 +60,7 @@ def told(call, *args):
 
 
 @pytest.mark.parametrize("kind", REMOTE)
-def test_a_frozen_server_is_hung_up_on_and_left_alone(remote, postgres):
+def test_a_frozen_server_is_hung_up_on_and_left_alone(remote, postgres, caplog):
     postgres.freeze()
     first = told(remote.read)
     assert isinstance(first, BackendTimeout)
@@ -68,6 +68,10 @@ def test_a_frozen_server_is_hung_up_on_and_left_alone(remote, postgres):
     assert "within 300 ms" in str(first)
     assert isinstance(told(remote.call, "invalidate", ["shop:t"]), BackendTimeout)
     assert isinstance(told(remote.call, "delete", ["shop:k"]), BackendUnavailable)
+    [line] = [record.getMessage() for record in caplog.records if record.name == "scalekit"]
+    assert line.startswith(
+        "postgresql failed 2 times in a row: the circuit breaker is open, one call every 60 s"
+    )
     postgres.thaw()
     remote.store = remote.patient
     assert remote.value() == "value"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class AsyncSQLAlchemyCacheStore:
     """`SQLAlchemyCacheStore` for asyncio: it takes an `AsyncEngine` for aiosqlite, psycopg or asyncpg.
 
-    On PostgreSQL its `timeout` bounds the wait for a connection as well.
+    Its options have the same defaults. On PostgreSQL its `timeout` bounds the wait for a connection as well.
     """
 
     def __init__(
@@ -109,6 +109,13 @@ class AsyncSQLAlchemyCacheStore:
         if slots:
             found = await self._call("read_many", self._operations.read_many, slots, now)
         return found
+
+    async def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: ARG002, FBT001  # as above
+        """Return for each of `slots` what `begin` would; see `BatchCacheStore.begin_many`."""
+        begun: list[Snapshot] = []
+        if slots:
+            begun = await self._call("begin_many", self._operations.begin_many, slots, outdate)
+        return begun
 
     async def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
         """Do for each of `writes` what `write` would; see `BatchCacheStore.write_many`."""

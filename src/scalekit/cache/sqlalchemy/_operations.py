@@ -81,9 +81,8 @@ class Operations:
         names = names_of(slot)
         tokens: dict[bytes, bytes] = {}
         if outdate:
-            tokens[names[0]] = token = new_token()
-            run.changed(self.sql.outdate_loads(), (names[0], token, self.clock(), _HOUR))
-        tokens |= self._tokens(run, [name for name in names if name not in tokens])[0]
+            tokens |= self.outdated_loads(run, names[:1])
+        tokens |= self.tokens(run, [name for name in names if name not in tokens])[0]
         return self.snapshot(run, names, tokens)
 
     def write(self, run: Run, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float) -> bool:
@@ -156,7 +155,7 @@ class Operations:
         """Whether an entry's tags have the tokens it was written with; the slot need not name all of them."""
         carried = tokens_of(tags)
         unnamed = [name for name in carried if name not in tokens]
-        known = {**tokens, **self._tokens(run, unnamed)[0]}
+        known = {**tokens, **self.tokens(run, unnamed)[0]}
         return all(known.get(name) == token for name, token in carried.items())
 
     def snapshot(self, run: Run, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Snapshot:
@@ -165,6 +164,14 @@ class Operations:
         if lost:
             tokens = {**tokens, **self.made(run, lost)}
         return Snapshot([tokens[name] for name in names])
+
+    def outdated_loads(self, run: Run, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return new tokens of `keys`, sorted names, whose entries stay; older loads are outdated by them."""
+        tokens = {key: new_token() for key in keys}
+        clock = self.clock()
+        values = [value for key, token in tokens.items() for value in (key, token, clock, _HOUR)]
+        run.changed(self.sql.outdate_loads(len(tokens)), tuple(values))
+        return tokens
 
     def made(self, run: Run, names: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return tokens for names that had none."""
@@ -175,11 +182,11 @@ class Operations:
         ]
         if run.changed(self.sql.make(len(tokens)), tuple(values)) < len(tokens):
             # Others were faster. What is gone again gets a token that no write will find.
-            found, _ = self._tokens(run, list(tokens))
+            found, _ = self.tokens(run, list(tokens))
             return {name: found.get(name) or new_token() for name in tokens}
         return tokens
 
-    def _tokens(self, run: Run, names: Sequence[bytes]) -> tuple[dict[bytes, bytes], float]:
+    def tokens(self, run: Run, names: Sequence[bytes]) -> tuple[dict[bytes, bytes], float]:
         """Return the tokens of those of `names` that have one, and for how long all of these are kept."""
         if not names:
             return {}, math.inf
@@ -188,7 +195,7 @@ class Operations:
 
     def _put(self, run: Run, slot: Slot, entry: Entry, now: float) -> None:
         tags = list(tag_names(slot.tags))
-        tokens, kept = self._tokens(run, tags)
+        tokens, kept = self.tokens(run, tags)
         lost = [tag for tag in tags if tag not in tokens]
         if lost:
             tokens |= self.made(run, lost)

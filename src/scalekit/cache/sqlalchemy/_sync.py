@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 class SQLAlchemyCacheStore:
     """Keeps values in a table of SQLite or PostgreSQL (psycopg), shared by all processes that use it.
 
-    `engine` is from `create_engine()`. The table, by the name of `table`, is made when it is first missed,
-    by `create_all()`, or by migrations from `metadata`. On PostgreSQL it is UNLOGGED: empty after a crash,
-    and on a standby that takes over. That costs loads, and keeps what a crash undoes from coming back.
+    `engine` is from `create_engine()`. The table, by the name of `table` ("scalekit_cache" by default), is
+    made when it is first missed, by `create_all()`, or by migrations from `metadata`. On PostgreSQL it is
+    UNLOGGED: empty after a crash, and on a standby that takes over. That costs loads, and keeps what a crash
+    undoes from coming back.
 
     * Time is the database server's, and `time.time` for SQLite, which has no server. `wall_clock`, if given,
       replaces either.
@@ -130,6 +131,13 @@ class SQLAlchemyCacheStore:
         if slots:
             found = self._call("read_many", self._operations.read_many, slots, now)
         return found
+
+    def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: ARG002, FBT001  # as above
+        """Return for each of `slots` what `begin` would, in their order."""
+        begun: list[Snapshot] = []
+        if slots:
+            begun = self._call("begin_many", self._operations.begin_many, slots, outdate)
+        return begun
 
     def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
         """Do for each of `writes` what `write` would; each is atomic by itself, not all together."""
