@@ -10,7 +10,7 @@ from scalekit.cache._names import texts
 from scalekit.cache._plan import function_name
 from scalekit.cache._raised import Raised
 from scalekit.cache._signature import CallSignature
-from scalekit.cache._tags import compile_templates
+from scalekit.cache._tags import CallTags, compile_templates
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ManyPlan:
         self._namespace = namespace
         self._typed = typed
         self._l1 = l1
-        self._tags = _compiled(tags)
+        self._tags = _compiled(tags, function)
 
     def key(self, id_: object) -> str:
         """Return the key of an item."""
@@ -95,7 +95,7 @@ class ManyPlan:
 
     def slot(self, id_: object) -> Slot:
         """Return where the item of an id is kept."""
-        return self._namespace.slot(self.key(id_), self._tags(id_), self.serializer, l1=self._l1)
+        return self._namespace.slot(self.key(id_), self._tags({"id": id_}), self.serializer, l1=self._l1)
 
     def ids_of(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the ids of `args`, the arguments of a method of the function: all but a receiver."""
@@ -121,9 +121,8 @@ def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
     return {id_: answer[id_] for id_ in ids if id_ in answer}
 
 
-def _compiled(tags: Tags) -> Callable[[object], Iterable[str]]:
+def _compiled(tags: Tags, function: Callable[..., Any]) -> CallTags:
     """Return what makes an item's tags of its id: templates over {id}, or a callable of it."""
     if callable(tags):
-        return lambda id_: texts(tags(id_))
-    made = compile_templates(tags, ("id",), expected="to name the id alone, as {id}")
-    return lambda id_: made({"id": id_})
+        return CallTags(lambda arguments: texts(tags(arguments["id"])), None)
+    return compile_templates(tags, ("id",), expected="to name the id alone, as {id}", function=function)

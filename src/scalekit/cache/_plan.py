@@ -37,7 +37,6 @@ class Plan:
         "_key",
         "_namespace",
         "_tags",
-        "_templates",
         "_typed",
         "_unsaid",
         "function",
@@ -82,7 +81,6 @@ class Plan:
         # A key of one's own is made of all arguments, so nothing is left out of it unsaid.
         unsaid = exclude if isinstance(exclude, _Unsaid) and key is None else ()
         self._unsaid = tuple(name for name in unsaid if name in self.signature.parameters)
-        self._templates = not callable(tags)
         self._tags = compile_tags(tags, self.signature)
 
     def key(self, arguments: dict[str, Any]) -> str:
@@ -115,8 +113,13 @@ class Plan:
 
     @property
     def remembers(self) -> bool:
-        """Whether equal arguments always have the same slot: a callable may give other tags each time."""
-        return self.indexable and self._templates
+        """Whether calls of one key always have the same tags.
+
+        Not so for a callable, nor for a template over what the key leaves out: another call's tags on a
+        value would let it outlive the invalidation of its own.
+        """
+        tagged_by = self._tags.names
+        return self.indexable and tagged_by is not None and tagged_by.issubset(self.signature.names)
 
     def place(self, arguments: dict[str, Any]) -> tuple[Any, tuple[type, ...]] | None:
         """Return where an index may file this call and under which classes; None if it must not."""

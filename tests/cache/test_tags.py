@@ -1,0 +1,113 @@
+"""Tags of calls: which value an invalidation ends, and what is said of templates that cannot be filled."""
+
+from __future__ import annotations
+
+import pytest
+
+from scalekit.cache import AsyncCache, Cache
+from scalekit.errors import ConfigurationError
+from tests.cache.either import Source
+
+
+class Shelf:
+    """An object whose methods are tagged by what it says of itself."""
+
+    def __init__(self, name):
+        self.name = name
+
+
+def decorated(face, function, **options):
+    return face.cache.cached(ttl=60, **options)(face.plain(function))
+
+
+# -- calls that share an entry and not their tags ---------------------------------------------------
+
+
+def test_a_reload_has_the_tags_of_its_own_call(either):
+    face = either(watched=True)  # such a face finds no entry by an index: it remembers slots
+    source = Source()
+    find = decorated(face, lambda x, org: source(x), tags=["org:{org}"], exclude=["org"])
+    face(find, 1, org="a")
+    face(face.cache.invalidate_tags, "org:a")
+    face(find, 1, org="b")
+    face(face.cache.invalidate_tags, "org:b")
+    assert face(find, 1, org="b") == "1 v3"
+
+
+def test_a_method_has_the_tags_of_its_own_object(either):
+    face = either(watched=True)
+    source = Source()
+
+    def find(self, x):
+        return source(x)
+
+    load = face.plain(find)
+    load.__qualname__ = "Shelf.find"
+    cached = face.cache.cached(ttl=60, tags=["shelf:{self.name}"])(load)
+    a, b = Shelf("a"), Shelf("b")
+    face(cached, a, 1)
+    face(face.cache.invalidate_tags, "shelf:a")
+    face(cached, b, 1)
+    face(face.cache.invalidate_tags, "shelf:b")
+    assert face(cached, b, 1) == "1 v3"
+
+
+def test_what_a_format_names_counts_too(either):
+    face = either(watched=True)
+    source = Source()
+    find = decorated(face, lambda x, width: source(x), tags=["x:{x:{width}}"], exclude=["width"])
+    face(find, 1, width=2)
+    face(face.cache.invalidate_tags, "x: 1")
+    face(find, 1, width=3)
+    face(face.cache.invalidate_tags, "x:  1")
+    assert face(find, 1, width=3) == "1 v3"
+    with pytest.raises(ConfigurationError, match="to name only parameters"):
+        decorated(face, lambda x: x, tags=["x:{x:{other}}"], version=2)
+
+
+@pytest.mark.parametrize(("tags", "remembers"), [(["x:{x}", "all"], True), (["o:{o}"], False), (list, False)])
+def test_slots_are_remembered_where_the_key_decides_the_tags(either, tags, remembers):
+    made = []
+
+    class Counting(str):
+        def format_map(self, arguments):
+            made.append(arguments)
+            return super().format_map(arguments)
+
+    face = either(watched=True)
+    given = [Counting(tag) for tag in tags] if isinstance(tags, list) else lambda x, o: made.append(x) or []
+    find = decorated(face, lambda x, o: x, tags=given, exclude=["o"])
+    face(find, 1, o=2), face(find, 1, o=2)
+    assert len(made) == (1 if remembers else 2) * (len(given) if isinstance(given, list) else 1)
+
+
+# -- what is said of them ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [("user:{user.id}", "'int' object has no attribute 'id'"), ("user:{user[id]}", "not subscriptable")],
+)
+def test_a_template_that_a_call_cannot_fill_is_named_with_its_function(template, problem):
+    cache = Cache()
+
+    @cache.cached(ttl=60, tags=[template])
+    def orders(user):
+        return []
+
+    with pytest.raises(ConfigurationError) as caught:
+        orders(5)
+    assert problem in str(caught.value)
+    assert "orders()" in str(caught.value)
+    assert str(caught.value).endswith(f"; got {template!r}")
+
+
+def test_so_is_one_that_an_id_cannot_fill():
+    cache = AsyncCache()
+
+    @cache.cached_many(ttl=60, tags=["item:{id.x}"])
+    async def items(ids):
+        return {}
+
+    with pytest.raises(ConfigurationError, match=r"of .*items\(\) have .* got 'item:\{id.x\}'"):
+        items.invalidate(5).send(None)
