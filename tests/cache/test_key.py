@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalekit.cache._key import arguments_text, pinnable, value_text
+from scalekit.cache._key import argument_texts, bracketed, pinnable, value_text
 from scalekit.errors import ConfigurationError
 
 
@@ -65,6 +65,10 @@ class Tenant:
 
 class Subclass(int):
     pass
+
+
+def arguments_text(arguments, names, *, typed):
+    return bracketed(argument_texts(arguments, names, typed=typed))
 
 
 def text(value, *, typed=True):
@@ -228,9 +232,9 @@ def test_a_long_text_is_replaced_by_its_digest():
 
 def test_texts_are_the_same_in_every_process():
     code = """if 1:
-        from scalekit.cache._key import arguments_text
+        from scalekit.cache._key import argument_texts, bracketed
         values = {"a": {"x", "y", "z", b"b", 1}, "b": {"k": frozenset("abc"), "l": None}, "c": "x" * 500}
-        print(*(arguments_text(values, (name,), typed=True) for name in values), sep="|")
+        print(*(bracketed(argument_texts(values, (name,), typed=True)) for name in values), sep="|")
     """
     outputs = {
         subprocess.run(

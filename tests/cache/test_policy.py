@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from scalekit.cache import CachePolicy, CacheStats
+from scalekit.cache import Cache, CachePolicy, CacheStats
 from scalekit.cache._policy import policy_of
 from scalekit.errors import ConfigurationError
 
@@ -25,7 +25,7 @@ def test_a_bad_lifetime_is_refused(ttl):
     with pytest.raises(ConfigurationError, match=r"expected ttl .*; got"):
         CachePolicy(ttl=ttl)
     with pytest.raises(ConfigurationError, match=r"expected ttl .*; got"):
-        policy_of(None, {"ttl": ttl})
+        policy_of(None, {"ttl": ttl}, Cache.set)
 
 
 def test_a_bad_lifetime_of_none_is_refused():
@@ -35,16 +35,16 @@ def test_a_bad_lifetime_of_none_is_refused():
 
 def test_what_is_given_besides_a_policy_replaces_its_own():
     policy = CachePolicy(ttl=10, none_ttl=2)
-    assert policy_of(policy, {}) == policy
-    assert policy_of(policy, {"ttl": 20}) == CachePolicy(ttl=20, none_ttl=2)
-    assert policy_of(policy, {"none_ttl": 0}) == CachePolicy(ttl=10, none_ttl=0)
+    assert policy_of(policy, {}, Cache.set) == policy
+    assert policy_of(policy, {"ttl": 20}, Cache.set) == CachePolicy(ttl=20, none_ttl=2)
+    assert policy_of(policy, {"none_ttl": 0}, Cache.set) == CachePolicy(ttl=10, none_ttl=0)
 
 
 def test_a_policy_or_a_lifetime_is_needed():
     with pytest.raises(ConfigurationError, match=r"expected ttl as a duration, or a CachePolicy"):
-        policy_of(None, {})
+        policy_of(None, {}, Cache.set)
     with pytest.raises(ConfigurationError, match=r"expected policy as a CachePolicy"):
-        policy_of("1h", {})
+        policy_of("1h", {}, Cache.set)
 
 
 def test_the_hit_ratio():

@@ -915,12 +915,6 @@ def test_a_generator_needs_a_list(cache):
             cache.cached(ttl=60)(function)
 
 
-@pytest.mark.parametrize("kind", [classmethod, staticmethod])
-def test_the_order_of_decorators(cache, kind):
-    with pytest.raises(TypeError, match=f"put @{kind.__name__} above @cached"):
-        cache.cached(ttl=60)(kind(lambda x: x))
-
-
 def test_a_loader_that_returns_a_coroutine_is_refused(cache):
     async def load(): ...
 
@@ -1052,7 +1046,9 @@ def test_functions_that_one_def_makes_need_versions(cache):
 def test_functions_of_one_name_need_versions(cache):
     up = cache.cached(ttl=9)(lambda s: s.upper())
     cached = cache.cached(ttl=9)
-    with pytest.raises(ConfigurationError, match=r"expected version different .*; got '.*<lambda>'"):
+    with pytest.raises(
+        ConfigurationError, match=r"expected version different .* named .*<lambda> in .*; got None"
+    ):
         [cached(lambda s: s.upper()), cached(lambda s: s.lower())]
     low = cache.cached(ttl=9, version="low")(lambda s: s.lower())
     assert (up("Ab"), low("Ab")) == ("AB", "ab")
@@ -1064,7 +1060,9 @@ def test_a_redefined_function_needs_a_version(cache, first, second):
     exec(f"def g(x): return {first}", scope)
     cache.cached(ttl=9)(scope["g"])
     exec(f"def g(x): return {second}", scope)
-    with pytest.raises(ConfigurationError, match=r"expected version different .*; got 'shop\.g'"):
+    with pytest.raises(
+        ConfigurationError, match=r"expected version different .* named shop\.g in .*; got None"
+    ):
         cache.cached(ttl=9)(scope["g"])
     cache.cached(ttl=9, version=2)(scope["g"])
 

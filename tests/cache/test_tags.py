@@ -70,6 +70,8 @@ def test_slots_are_remembered_where_the_key_decides_the_tags(either, tags, remem
     made = []
 
     class Counting(str):
+        __slots__ = ()
+
         def format_map(self, arguments):
             made.append(arguments)
             return super().format_map(arguments)

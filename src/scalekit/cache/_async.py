@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scalekit.cache._async_calls import async_cached_function, async_cached_many_function
 from scalekit.cache._async_read_many import AsyncReadMany
 from scalekit.cache._async_read_through import AsyncReadThrough
+from scalekit.cache._callables import async_accepted, check_callable
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry
 from scalekit.cache._freshness import entry_of
+from scalekit.cache._function_plan import SESSION
 from scalekit.cache._many import ManyPlan, is_absent
 from scalekit.cache._names import Namespace, Registry
-from scalekit.cache._plan import SESSION, Plan
+from scalekit.cache._plan import Plan
 from scalekit.cache._policy import policy_of
 from scalekit.cache._raised import unwrapped
-from scalekit.cache._stores import async_check_function, async_usable_store, check_callable, failure, index_of
+from scalekit.cache._stores import async_usable_store, failure, index_of
 from scalekit.cache._watch import Watch
 from scalekit.cache._writing import Writing
 from scalekit.cache.compressed import CompressedSerializer
@@ -146,16 +148,16 @@ class AsyncCache:
         calling with anything else is a `ConfigurationError`. `TypeError` for a plain function, which
         needs `Cache`, or an async generator function.
         """
-        policy = policy_of(policy, options)
+        policy = policy_of(policy, options, self.cached)
         self._reads.elections.check(policy)
 
         def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> AsyncCachedFunction[P, R]:
-            async_check_function(function)
+            what = async_accepted(function)
             plan = Plan(
-                function,
+                what,
                 self._names,
                 policy,
-                self._writing.of(function, serializer, policy),
+                self._writing.of(what.function, serializer, policy),
                 tags=tags,
                 key=key,
                 version=version,
@@ -163,7 +165,7 @@ class AsyncCache:
                 exclude=exclude,
                 l1=l1,
             )
-            self._registry.claim(plan.name, function, plan.serializer)
+            self._registry.claim(plan.name, what.function, plan.serializer, plan.tags.templates)
             wrapped: AsyncCachedFunction[P, R] = async_cached_function(plan, self._reads, self._indexed)
             return wrapped
 
@@ -189,24 +191,24 @@ class AsyncCache:
         `self` and what `exclude` names, `session` by default. `tags`: templates over `{id}`, or a callable of
         the id. All else as in `cached`, without `cache_exceptions` and elections (`lock="cluster"`).
         """
-        policy = policy_of(policy, options)
+        policy = policy_of(policy, options, self.cached_many)
 
         def decorate(
             function: Callable[..., Coroutine[Any, Any, Mapping[K, V]]],
         ) -> AsyncCachedManyFunction[K, V]:
-            async_check_function(function)
+            what = async_accepted(function)
             plan = ManyPlan(
-                function,
+                what,
                 self._names,
                 policy,
-                self._writing.of_items(function, serializer, policy),
+                self._writing.of_items(what.function, serializer, policy),
                 tags=tags,
                 version=version,
                 typed=typed,
                 exclude=exclude,
                 l1=l1,
             )
-            self._registry.claim(plan.name, function, plan.serializer)
+            self._registry.claim(plan.name, what.function, plan.serializer, plan.tags.templates)
             wrapped: AsyncCachedManyFunction[K, V] = async_cached_many_function(plan, self._many)
             return wrapped
 
@@ -223,9 +225,9 @@ class AsyncCache:
     ) -> R:
         """Return the value of `key`, or load, store and return it; `options` as in `cached`."""
         check_callable(load, "load", "as a function without arguments")
-        policy = policy_of(policy, options)
+        policy = policy_of(policy, options, self.get_or_set)
         self._reads.elections.check(policy)
-        slot = self._names.slot(key, tags, self._registry.serializer(key))
+        slot = self._names.slot(key, self._registry.literal(tags), self._registry.serializer(key))
         value: R = await self._reads.get(slot, load, policy)
         return value
 
@@ -249,8 +251,8 @@ class AsyncCache:
         **options: Unpack[PolicyOptions],
     ) -> None:
         """Store `value`; loads of `key` that are running will not replace it. `options` as in `cached`."""
-        policy = policy_of(policy, options)
-        slot = self._names.slot(key, tags, self._registry.serializer(key))
+        policy = policy_of(policy, options, self.set)
+        slot = self._names.slot(key, self._registry.literal(tags), self._registry.serializer(key))
         placed = chance() if policy.jitter else 0.0
         await self._reads.put(
             slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=placed)
@@ -263,7 +265,7 @@ class AsyncCache:
 
     async def invalidate_tags(self, *tags: str) -> None:
         """End every entry that carries one of `tags`: one operation per tag, however many entries."""
-        names = self._names.tags(tags)
+        names = self._names.tags(self._registry.literal(tags))
         await self._reads.invalidations.deliver((), names)
         self._watch.invalidated(len(names))
 

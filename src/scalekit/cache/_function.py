@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import update_wrapper
+from functools import update_wrapper, wraps
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
 
@@ -168,12 +168,16 @@ class AsyncCachedManyFunction(Protocol[K, V]):
 
 
 class CachedMethod:
-    """What `cached` makes of a function in a class body: it binds, its methods included."""
+    """What a decorator makes of a function in a class body: it binds, its methods included."""
 
     __wrapped__: Callable[..., Any]
+    __qualname__: str
 
-    def __init__(self, function: Any, methods: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self, function: Any, methods: Mapping[str, Callable[..., Any]], *, of_class: bool = False
+    ) -> None:
         self._function = function
+        self._of_class = of_class
         update_wrapper(self, function.__wrapped__)
         vars(self).update(methods)
 
@@ -181,7 +185,12 @@ class CachedMethod:
         return self._function(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None, /) -> Any:
+        if self._of_class:
+            return _BoundMethod(self._function, type(instance) if owner is None else owner)
         return self if instance is None else _BoundMethod(self._function, instance)
+
+    def __repr__(self) -> str:
+        return f"<cached {self.__qualname__}>"
 
 
 def finished(wrapper: Any, signature: CallSignature, **methods: Callable[..., Any]) -> Any:
@@ -190,7 +199,33 @@ def finished(wrapper: Any, signature: CallSignature, **methods: Callable[..., An
         method.__name__ = name
         method.__qualname__ = f"{signature.function.__qualname__}.{name}"
         setattr(wrapper, name, method)
-    return wrapper if signature.receiver is None else CachedMethod(wrapper, methods)
+    if signature.binds is staticmethod:
+        static: Any = staticmethod(wrapper)
+        static.__dict__.update(methods)
+        return static
+    if signature.receiver is None:
+        return wrapper
+    if signature.binds is None and signature.receiver == "cls":
+        methods = {name: _for_class(method) for name, method in methods.items()}
+    return CachedMethod(wrapper, methods, of_class=signature.binds is classmethod)
+
+
+def _for_class(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `method` of a @classmethod above the decorator: from Python 3.13 on, nothing binds it.
+
+    An id or another argument would pass for the class, and the invalidation of nothing for that of its entry.
+    """
+
+    @wraps(method)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if not args or not isinstance(args[0], type):
+            msg = (
+                f"{method.__qualname__}() is bound to no class: put the cache's decorator above @classmethod"
+            )
+            raise TypeError(msg)
+        return method(*args, **kwargs)
+
+    return checked
 
 
 class _BoundMethod:
@@ -206,6 +241,9 @@ class _BoundMethod:
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._function, name)
         return MethodType(value, self.__self__) if name in _BINDING else value
+
+    def __repr__(self) -> str:
+        return f"<cached {self._function.__qualname__} of {self.__self__!r}>"
 
 
 _BINDING = frozenset({"key", "invalidate", "refresh", "warm", "__wrapped__"})

@@ -57,22 +57,39 @@ def texts(tags: Iterable[str]) -> tuple[str, ...]:
 class Registry:
     """Which function stands behind which name, so that two never share entries unnoticed.
 
-    It also knows in which way their values are written; `plain` is the way for all other values.
+    It also knows in which way their values are written (`plain` is the way for all other values), and their
+    templates for tags.
     """
 
-    __slots__ = ("_claims", "_plain", "_serializers")
+    __slots__ = ("_claims", "_plain", "_serializers", "_templates")
 
     def __init__(self, plain: Serializer) -> None:
         self._claims: dict[str, tuple[Callable[..., object], ...]] = {}
         self._plain = plain
         self._serializers: dict[str, Serializer] = {}
+        self._templates: set[str] = set()
 
     def serializer(self, key: str) -> Serializer:
         """Return the serializer for `key`: its function's, if it is the key of a call; else the plain one."""
         return self._serializers.get(str(key).partition("(")[0], self._plain)
 
-    def claim(self, name: str, function: Callable[..., object], serializer: Serializer) -> None:
-        """Take `name` for `function`, whose values `serializer` writes.
+    def literal(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Return `tags`; `ConfigurationError` for a function's template, which no entry carries."""
+        given = texts(tags)
+        for tag in self._templates.intersection(given):
+            raise ConfigurationError(
+                "tags", tag, "filled in, as an f-string does: a function of this cache has it as its template"
+            )
+        return given
+
+    def claim(
+        self,
+        name: str,
+        function: Callable[..., object],
+        serializer: Serializer,
+        templates: Iterable[str],
+    ) -> None:
+        """Take `name` for `function`, whose values `serializer` writes and whose tags `templates` make.
 
         `ConfigurationError` if another function has it: one with other code, or one that the same `def`
         made and that differs in what it closes over or is bound to. A reloaded module, which brings the
@@ -81,11 +98,14 @@ class Registry:
         layers = _layers(function)
         claimed = self._claims.get(name)
         if claimed is not None and claimed[0] != function and not _is_reloaded(claimed, layers):
-            raise ConfigurationError(
-                "version", name, "different for each function of that name: they would share entries"
+            called, _, version = name.partition("@")
+            expected = (
+                f"different for each function that is named {called} in this cache: they would share entries"
             )
+            raise ConfigurationError("version", version or None, expected)
         self._claims[name] = layers
         self._serializers[name.partition("(")[0]] = serializer
+        self._templates.update(templates)
 
 
 def _layers(function: Callable[..., object]) -> tuple[Callable[..., object], ...]:

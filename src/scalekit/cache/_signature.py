@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from scalekit._time import Clock
+    from scalekit.cache._callables import Binds
     from scalekit.cache._entry import IndexedEntry, Slot
     from scalekit.cache._stats import Counts
     from scalekit.cache.protocols import IndexedCacheStore
 
 _STARS: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+
+_NOT_FIRST = {*_STARS, inspect.Parameter.KEYWORD_ONLY}
 
 # Which class the argument has is asked of a literal where the annotation names one: 5 ns less.
 _ANNOTATED = {int: "int", "int": "int", str: "str", "str": "str"}
@@ -86,12 +89,15 @@ class Remembered:
 class CallSignature:
     """How a function is called, and which of its parameters tell one entry from another."""
 
-    def __init__(self, function: Callable[..., Any], *, exclude: Collection[str]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, exclude: Collection[str], binds: Binds | None = None
+    ) -> None:
         try:
             signature = inspect.signature(function)
         except (TypeError, ValueError) as error:
             raise ConfigurationError("function", function, "with a signature that can be read") from error
         self.function = function
+        self.binds = binds
         self._parameters = tuple(signature.parameters.values())
         self.parameters = tuple(signature.parameters)
         unknown = [name for name in exclude if name not in self.parameters and name != "session"]
@@ -103,6 +109,8 @@ class CallSignature:
         self.arguments: Callable[..., dict[str, Any]] = self._make(
             _ARGUMENTS, items=", ".join(f"{name!r}: {name}" for name in self.parameters)
         )
+        # What Python says of a wrong call, it says of the function.
+        self.arguments.__qualname__ = getattr(function, "__qualname__", self.arguments.__qualname__)
 
     @property
     def only_parameters(self) -> str:
@@ -111,10 +119,20 @@ class CallSignature:
 
     def _receiver(self) -> str | None:
         """Return the name of a method's self or cls: no argument, but the object it is called on."""
+        if self.binds is staticmethod:
+            return None
+        if self.binds is classmethod:
+            if not self._parameters or self._parameters[0].kind in _NOT_FIRST:
+                raise ConfigurationError("function", self.function, "of the class, cls, under @classmethod")
+            return self.parameters[0]
         scope = getattr(self.function, "__qualname__", "").rpartition(".")[0]
         if not scope or scope.endswith("<locals>") or self.parameters[:1] not in {("self",), ("cls",)}:
             return None
         return self.parameters[0]
+
+    def is_positional(self, name: str) -> bool:
+        """Whether a parameter cannot be given by its name."""
+        return any(p.name == name and p.kind is p.POSITIONAL_ONLY for p in self._parameters)
 
     def call(self, arguments: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return `arguments` as positional ones and keywords with which the function may be called."""

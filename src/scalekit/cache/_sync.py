@@ -6,18 +6,20 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scalekit.cache._callables import accepted, check_callable
 from scalekit.cache._calls import cached_function, cached_many_function
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry
 from scalekit.cache._freshness import entry_of
+from scalekit.cache._function_plan import SESSION
 from scalekit.cache._many import ManyPlan, is_absent
 from scalekit.cache._names import Namespace, Registry
-from scalekit.cache._plan import SESSION, Plan
+from scalekit.cache._plan import Plan
 from scalekit.cache._policy import policy_of
 from scalekit.cache._raised import unwrapped
 from scalekit.cache._read_many import ReadMany
 from scalekit.cache._read_through import ReadThrough
-from scalekit.cache._stores import check_callable, check_function, failure, index_of, usable_store
+from scalekit.cache._stores import failure, index_of, usable_store
 from scalekit.cache._watch import Watch
 from scalekit.cache._writing import Writing
 from scalekit.cache.compressed import CompressedSerializer
@@ -144,16 +146,16 @@ class Cache:
         calling with anything else is a `ConfigurationError`. `TypeError` for a coroutine function,
         which needs `AsyncCache`, or a generator function.
         """
-        policy = policy_of(policy, options)
+        policy = policy_of(policy, options, self.cached)
         self._reads.elections.check(policy)
 
         def decorate(function: Callable[P, R]) -> CachedFunction[P, R]:
-            check_function(function)
+            what = accepted(function)
             plan = Plan(
-                function,
+                what,
                 self._names,
                 policy,
-                self._writing.of(function, serializer, policy),
+                self._writing.of(what.function, serializer, policy),
                 tags=tags,
                 key=key,
                 version=version,
@@ -161,7 +163,7 @@ class Cache:
                 exclude=exclude,
                 l1=l1,
             )
-            self._registry.claim(plan.name, function, plan.serializer)
+            self._registry.claim(plan.name, what.function, plan.serializer, plan.tags.templates)
             wrapped: CachedFunction[P, R] = cached_function(plan, self._reads, self._indexed)
             return wrapped
 
@@ -187,22 +189,22 @@ class Cache:
         `self` and what `exclude` names, `session` by default. `tags`: templates over `{id}`, or a callable of
         the id. All else as in `cached`, without `cache_exceptions` and elections (`lock="cluster"`).
         """
-        policy = policy_of(policy, options)
+        policy = policy_of(policy, options, self.cached_many)
 
         def decorate(function: Callable[..., Mapping[K, V]]) -> CachedManyFunction[K, V]:
-            check_function(function)
+            what = accepted(function)
             plan = ManyPlan(
-                function,
+                what,
                 self._names,
                 policy,
-                self._writing.of_items(function, serializer, policy),
+                self._writing.of_items(what.function, serializer, policy),
                 tags=tags,
                 version=version,
                 typed=typed,
                 exclude=exclude,
                 l1=l1,
             )
-            self._registry.claim(plan.name, function, plan.serializer)
+            self._registry.claim(plan.name, what.function, plan.serializer, plan.tags.templates)
             wrapped: CachedManyFunction[K, V] = cached_many_function(plan, self._many)
             return wrapped
 
@@ -219,9 +221,9 @@ class Cache:
     ) -> R:
         """Return the value of `key`, or load, store and return it; `options` as in `cached`."""
         check_callable(load, "load", "as a function without arguments")
-        policy = policy_of(policy, options)
+        policy = policy_of(policy, options, self.get_or_set)
         self._reads.elections.check(policy)
-        slot = self._names.slot(key, tags, self._registry.serializer(key))
+        slot = self._names.slot(key, self._registry.literal(tags), self._registry.serializer(key))
         value: R = self._reads.get(slot, load, policy)
         return value
 
@@ -245,8 +247,8 @@ class Cache:
         **options: Unpack[PolicyOptions],
     ) -> None:
         """Store `value`; loads of `key` that are running will not replace it. `options` as in `cached`."""
-        policy = policy_of(policy, options)
-        slot = self._names.slot(key, tags, self._registry.serializer(key))
+        policy = policy_of(policy, options, self.set)
+        slot = self._names.slot(key, self._registry.literal(tags), self._registry.serializer(key))
         placed = chance() if policy.jitter else 0.0
         self._reads.put(slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=placed))
         self._watch.told("set", key=slot.key, tags=slot.tags)
@@ -257,7 +259,7 @@ class Cache:
 
     def invalidate_tags(self, *tags: str) -> None:
         """End every entry that carries one of `tags`: one operation per tag, however many entries."""
-        names = self._names.tags(tags)
+        names = self._names.tags(self._registry.literal(tags))
         self._reads.invalidations.deliver((), names)
         self._watch.invalidated(len(names))
 

@@ -60,6 +60,7 @@ def compile_templates(
     """Return what fills templates that may use `names`; `ConfigurationError` as `expected` for others."""
     templates = texts(tags)
     used = {template: frozenset(_names(template)) for template in templates}
+    all_used: frozenset[str] = frozenset(name for of_one in used.values() for name in of_one)
     for template in templates:
         if not used[template] <= set(names):
             raise ConfigurationError("tags", template, expected)
@@ -69,7 +70,7 @@ def compile_templates(
 
     if not any("{" in template or "}" in template for template in templates):
         return CallTags(lambda _: templates, frozenset())
-    return CallTags(fill, frozenset().union(*used.values()), tuple(t for t in templates if used[t]))
+    return CallTags(fill, all_used, tuple(t for t in templates if used[t]))
 
 
 def _filled(template: str, arguments: dict[str, Any], function: Callable[..., Any]) -> str:
