@@ -8,15 +8,17 @@ import subprocess
 import sys
 import uuid
 import zoneinfo
-from dataclasses import dataclass
+from collections import namedtuple
+from dataclasses import InitVar, dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scalekit.cache import Cache
 from scalekit.cache._key import argument_texts, bracketed, pinnable, value_text
 from scalekit.errors import ConfigurationError
 
@@ -219,6 +221,89 @@ def test_untyped_equal_numbers_have_one_text():
 def test_an_unsupported_type_is_refused_with_the_remedy(value, wrap):
     with pytest.raises(ConfigurationError, match=r"expected x as .*__cache_key__.*exclude=.*key=.*; got"):
         text(wrap(value))
+
+
+@dataclass(frozen=True)
+class Derived(Filter):
+    pass
+
+
+class InheritsFilter(Filter):
+    def __init__(self, area, secret):
+        super().__init__(area)
+        object.__setattr__(self, "secret", secret)
+
+
+class InheritsPoint(Point):
+    pass
+
+
+class SlottedPoint(Point):
+    __slots__ = ()
+
+
+class MadePoint(namedtuple("MadePoint", "x y")):  # noqa: PYI024
+    __slots__ = ()
+
+
+T = TypeVar("T")
+
+
+class GenericPoint(NamedTuple, Generic[T]):
+    x: T
+
+
+@dataclass(frozen=True)
+class Slotted(Filter):
+    __slots__ = ()
+
+
+def test_a_declaration_that_is_inherited_is_not_all_that_tells_apart():
+    with pytest.raises(
+        ConfigurationError, match="expected x as a value whose own class is a frozen dataclass,"
+    ):
+        text(InheritsFilter(1, "a"))
+    with pytest.raises(
+        ConfigurationError, match=r"own class is a named tuple with __slots__ = \(\), as.*adds"
+    ):
+        text([InheritsPoint(1, 2)])
+    texts = [text(each(1, 2)) for each in (Point, SlottedPoint, MadePoint)]
+    texts += [text(each(1)) for each in (Filter, Derived, Slotted, GenericPoint)]
+    assert len(set(texts)) == 7
+
+
+def test_only_the_fields_of_a_dataclass_are_in_its_text():
+    @dataclass(frozen=True)
+    class Search:
+        kind: ClassVar[object] = object()  # has no text
+        words: str
+        split: InitVar[bool] = False
+        parts: tuple[str, ...] = field(init=False, default=())
+
+        def __post_init__(self, split):
+            object.__setattr__(self, "parts", tuple(self.words.split()) if split else ())
+
+    assert text(Search("a b")) == text(Search("a b"))
+    assert text(Search("a b")) != text(Search("a b", True))
+    assert "kind" not in text(Search("a b"))
+
+
+def test_keys_stay_small_whatever_is_passed():
+    cache = Cache()
+    long = "x" * 1_000
+
+    def load(ids):
+        return {}
+
+    functions = [
+        cache.cached(ttl=60)(load),
+        cache.cached(ttl=60, version=2, key=lambda ids: ids)(load),
+        cache.cached_many(ttl=60, version=3)(load),
+    ]
+    for function in functions:
+        assert len(function.key(long)) < 150
+        assert function.key(long) != function.key(long + "x")
+        assert long[:200] in function.key(long[:200])
 
 
 def test_a_long_text_is_replaced_by_its_digest():

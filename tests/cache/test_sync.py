@@ -1002,6 +1002,14 @@ def test_what_is_no_function_is_refused(cache, bad):
         cache.cached(ttl=60)(bad)
 
 
+@pytest.mark.parametrize("bad", [functools.partial(function, 1), Loader({})])
+def test_what_has_no_name_is_refused_with_the_remedy(cache, bad):
+    with pytest.raises(
+        ConfigurationError, match=r"expected function with a name for its keys: a partial .* def"
+    ):
+        cache.cached(ttl=60)(bad)
+
+
 def test_bad_keys_and_tags_are_refused(cache):
     calls = [
         lambda: cache.get(""),

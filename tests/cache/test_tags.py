@@ -104,6 +104,28 @@ def test_a_template_that_a_call_cannot_fill_is_named_with_its_function(template,
     assert str(caught.value).endswith(f"; got {template!r}")
 
 
+def test_a_template_of_a_function_is_no_tag(either):
+    face = either()
+    decorated(face, lambda user_id: user_id, tags=["user:{user_id}", "all", "{{literal}}"])
+    face.cache.cached_many(ttl=60, version=2, tags=["item:{id}"])(face.plain(lambda ids: {}))
+    cache = face.cache
+    for tag in ("user:{user_id}", "item:{id}"):
+        calls = [
+            (cache.invalidate_tags, ("fine", tag), {}),
+            (cache.set, ("k", 1), {"ttl": 60, "tags": [tag]}),
+            (cache.get_or_set, ("k", face.plain(lambda: 1)), {"ttl": 60, "tags": [tag]}),
+        ]
+        for method, args, options in calls:
+            with pytest.raises(
+                ConfigurationError, match=r"expected tags filled in, .*template; got"
+            ) as caught:
+                face(method, *args, **options)
+            assert caught.value.value == tag
+    face(cache.invalidate_tags, "all", "{literal}", "{{literal}}", "{other}")
+    face(either().cache.invalidate_tags, "user:{user_id}")
+    assert face(cache.stats).invalidations == 4
+
+
 def test_so_is_one_that_an_id_cannot_fill():
     cache = AsyncCache()
 
