@@ -173,11 +173,8 @@ class CachedMethod:
     __wrapped__: Callable[..., Any]
     __qualname__: str
 
-    def __init__(
-        self, function: Any, methods: Mapping[str, Callable[..., Any]], *, of_class: bool = False
-    ) -> None:
+    def __init__(self, function: Any, methods: Mapping[str, Callable[..., Any]]) -> None:
         self._function = function
-        self._of_class = of_class
         update_wrapper(self, function.__wrapped__)
         vars(self).update(methods)
 
@@ -185,12 +182,17 @@ class CachedMethod:
         return self._function(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None, /) -> Any:
-        if self._of_class:
-            return _BoundMethod(self._function, type(instance) if owner is None else owner)
         return self if instance is None else _BoundMethod(self._function, instance)
 
     def __repr__(self) -> str:
         return f"<cached {self.__qualname__}>"
+
+
+class CachedClassMethod(CachedMethod):
+    """What a decorator makes of a classmethod."""
+
+    def __get__(self, instance: object, owner: type | None = None, /) -> Any:
+        return _BoundMethod(self._function, type(instance) if owner is None else owner)
 
 
 def finished(wrapper: Any, signature: CallSignature, **methods: Callable[..., Any]) -> Any:
@@ -205,9 +207,11 @@ def finished(wrapper: Any, signature: CallSignature, **methods: Callable[..., An
         return static
     if signature.receiver is None:
         return wrapper
-    if signature.binds is None and signature.receiver == "cls":
+    if signature.binds is classmethod:
+        return CachedClassMethod(wrapper, methods)
+    if signature.receiver == "cls":
         methods = {name: _for_class(method) for name, method in methods.items()}
-    return CachedMethod(wrapper, methods, of_class=signature.binds is classmethod)
+    return CachedMethod(wrapper, methods)
 
 
 def _for_class(method: Callable[..., Any]) -> Callable[..., Any]:

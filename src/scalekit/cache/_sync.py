@@ -131,7 +131,8 @@ class Cache:
           `ttl` is needed.
         * `tags`: templates over the arguments ("user:{user_id}"), or a callable of the arguments
           that returns tags. Invalidating a tag ends every entry that carries it.
-        * `key`: a callable of the arguments; what it returns tells entries apart in their stead.
+        * `key`: a callable of the arguments; what it returns tells entries apart in their stead, besides
+          an object whose class defines `__cache_key__()`.
         * `serializer`: for stores that keep bytes; by default values are MessagePack, typed by the
           function's return annotation.
         * `version`: change it when the function's results change their meaning.
@@ -185,9 +186,10 @@ class Cache:
 
         The function takes the ids, a list, and returns a mapping from id to item; it is called with those
         alone that are missing, once for all of them, and ids that it does not return are absent from the
-        answer, and loaded again the next time unless `none_ttl` is given. Besides the ids it may have a
-        `self` and what `exclude` names, `session` by default. `tags`: templates over `{id}`, or a callable of
-        the id. All else as in `cached`, without `cache_exceptions` and elections (`lock="cluster"`).
+        answer, and loaded again the next time unless `none_ttl` is given; `TypeError` if it returns none of
+        them, but others. Besides the ids it may have a `self` and what `exclude` names, `session` by default,
+        both left out of the keys as in `cached`. `tags`: templates over `{id}`, or a callable of the id.
+        All else as in `cached`, without `cache_exceptions` and elections (`lock="cluster"`).
         """
         policy = policy_of(policy, options, self.cached_many)
 
@@ -258,7 +260,10 @@ class Cache:
         self._reads.invalidations.deliver([self._names.key(key) for key in keys], ())
 
     def invalidate_tags(self, *tags: str) -> None:
-        """End every entry that carries one of `tags`: one operation per tag, however many entries."""
+        """End every entry that carries one of `tags`: one operation per tag, however many entries.
+
+        `ConfigurationError` for a template of a function, such as "user:{user_id}", that is not filled in.
+        """
         names = self._names.tags(self._registry.literal(tags))
         self._reads.invalidations.deliver((), names)
         self._watch.invalidated(len(names))
