@@ -322,6 +322,7 @@ def test_what_was_not_written_by_it_is_a_value_error():
             r"its <Level.LOW: 1> would come back as 1; annotate the function's return type",
         ),
         (Any, [Settings()], r"its {} \(Settings\) would come back as {} \(dict\)"),
+        (Any, (1,), r"\(get_or_set\(\) and set\(\) have no function to ask: use cached\(\)\), or keep to"),
         (list[int], [1, True], r"Expected `int`, got `bool`.*; return what the annotation list\[int\] says"),
         (
             datetime,

@@ -51,7 +51,7 @@ class CachedFunction(Protocol[P, R_co]):
     def warm(
         self, calls: Iterable[Call], /, *, concurrency: int = 4, on_progress: OnProgress | None = None
     ) -> WarmReport:
-        """Load the values of `calls` that are not there yet, up to `concurrency` (>= 1) at a time.
+        """Load the values of `calls` that are not there yet, `concurrency` (>= 1, by default 4) at a time.
 
         Each call is a tuple of positional arguments, such as `(7,)`, or a dict of keywords. `on_progress` is
         called with (done, total) after each. A load that fails counts as failed, and the others go on.
@@ -96,7 +96,10 @@ class AsyncCachedFunction(Protocol[P, R_co]):
     def warm(
         self, calls: Iterable[Call], /, *, concurrency: int = 4, on_progress: OnProgress | None = None
     ) -> Coroutine[Any, Any, WarmReport]:
-        """Load the values of `calls` that are not there yet; see `CachedFunction.warm`."""
+        """Load the values of `calls` that are not there yet, `concurrency` (>= 1, by default 4) at a time.
+
+        Everything as `CachedFunction.warm` has it.
+        """
         ...
 
     @overload

@@ -51,13 +51,15 @@ class CachePolicy:
       back, the likelier the nearer the end and the longer the load took. 1.0 is the paper's choice, more
       is earlier; 0.0, the default, for never.
     * `cache_exceptions`: exceptions that are answers, such as NotFound, are kept for `exception_ttl`
-      (the ttl, if None) and raised to the callers meanwhile.
+      (the ttl, if None, the default) and raised to the callers meanwhile. A tuple of classes, () by default;
+      a list and a single class are taken as well, and kept as a tuple.
     * `lock`: "process", the default: of the threads or tasks of a process one loads a key and the others
       wait; "cluster": of all processes on the store, which must be able to elect one; None: all load.
-      `lease`: for how long an election holds unless it is renewed, which a living process does.
-    * `load_timeout`: how long a caller waits for a load, after which it gets `LoadTimeout`. A load that all
-      have given up is cancelled in asyncio; in a thread it goes on, and what it brings is stored if it is
-      still valid.
+      `lease`: for how long an election holds unless it is renewed, which a living process does; by default
+      30 seconds.
+    * `load_timeout`: how long a caller waits for a load, after which it gets `LoadTimeout`; None, the
+      default, for as long as it takes. A load that all have given up is cancelled in asyncio; in a thread it
+      goes on, and what it brings is stored if it is still valid.
 
     `ConfigurationError` for what is none of that.
     """

@@ -50,8 +50,10 @@ class Cache:
     """Keeps the results of functions in a store, and forgets them when told to.
 
     `store` defaults to a `MemoryCacheStore()`. Caches that share a store are kept apart by their
-    `namespace`. `clock` measures lifetimes, the store's included; `on_event` receives a `CacheEvent`
-    for everything that happens. All methods may be called from any thread.
+    `namespace`, which is "cache" by default: give each application that shares a server one of its own.
+    `clock` returns seconds and measures lifetimes, those in stores of this process included; by default
+    `time.monotonic`. `on_event` receives a `CacheEvent` for everything that happens; None, the default, for
+    nothing. All methods may be called from any thread.
 
     **A value whose load began before an invalidation is never served after it, nor handed to a call
     that began after it**, whether a tag, a key or the whole cache was invalidated. Of many threads

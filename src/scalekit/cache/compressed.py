@@ -28,15 +28,16 @@ _LEVELS = {"zlib": 9, "zstd": 22}
 class CompressedSerializer:
     """Writes with `serializer`, and compresses what is longer than `above` bytes, if that makes it shorter.
 
+    `above` is 4,096 bytes by default.
     `algorithm`: "zlib"; "zstd", which is faster on large values, in the standard library of Python 3.14 and
     in `backports.zstd` for older ones; None (the default) for "zstd" where the standard library has it, else
     "zlib". `level`: the algorithm's own, if one is named; 1 for zlib and 3 for zstd unless given. Each entry
     says how it was written, so processes that share a store may differ in all of this: one without zstd does
     not find what was written with it, and loads.
 
-    What is longer than `max_bytes` is not compressed, and nothing is inflated beyond that. Compression takes
-    about 5 ms for each MB, on an event loop too. `ConfigurationError` for other algorithms, levels or
-    lengths; `MissingExtra` if zstd is named and not there.
+    What is longer than `max_bytes` (64 MiB by default) is not compressed, and nothing is inflated beyond
+    that. Compression takes about 5 ms for each MB, on an event loop too. `ConfigurationError` for other
+    algorithms, levels or lengths; `MissingExtra` if zstd is named and not there.
     """
 
     __slots__ = ("_above", "_fingerprint", "_loads", "_longest", "_pack", "_serializer")

@@ -32,12 +32,13 @@ _OWN_BYTES = 300
 class MemoryCacheStore:
     """Keeps up to `max_entries` values in this process, as the objects they are (not copies).
 
-    Safe to share between threads, tasks and caches: namespaces keep caches apart, the bound is common.
-    When full it evicts the oldest entry that was not read since the hand last passed (SIEVE), in one or two
-    steps on average and 1,000 at most: then one that was read may go.
+    Safe to share between threads, tasks and caches: namespaces keep caches apart, the bound, 100,000 by
+    default, is common. When full it evicts the oldest entry that was not read since the hand last passed
+    (SIEVE), in one or two steps on average and 1,000 at most: then one that was read may go.
 
-    `max_bytes` bounds the memory, too. What an entry counts is by default an estimate: what can be reached
-    from the value through containers and attributes, up to 10,000 objects, and its key, and 300 bytes.
+    `max_bytes` bounds the memory, too; None, the default, for no such bound. What an entry counts is by
+    default an estimate: what can be reached from the value through containers and attributes, up to 10,000
+    objects, and its key, and 300 bytes.
     With `size_of`, a callable of the value, it is what that returns, and nothing besides: an integer >= 0,
     in whatever unit `max_bytes` is (0 for an exception that is kept). Both are asked on writes only. A
     value that counts more than `max_bytes` is not kept, and neither is the one it was to replace.

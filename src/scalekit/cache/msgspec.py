@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MsgspecSerializer"]
 
 _PLAIN = "None, numbers of 64 bits, texts, bytes, lists and dicts"
+_NO_FUNCTION = "get_or_set() and set() have no function to ask: use cached()"
 _FORMAT = "msgpack 2"
 _looks = reprlib.Repr()  # of any value, however deep, and whatever its own repr does
 _looks.maxstring = _looks.maxother = 100
@@ -217,6 +218,7 @@ def _refusal(annotation: Annotation, value: object, reason: str) -> str:
     else:
         unread = "" if problem is None else f"its annotation cannot be used ({problem}): "
         remedy = (
-            f"{unread}annotate the function's return type with a type that msgspec knows, or keep to {_PLAIN}"
+            f"{unread}annotate the function's return type with a type that msgspec knows ({_NO_FUNCTION}), "
+            f"or keep to {_PLAIN}"
         )
     return f"cannot store {_looks.repr(value)} ({type(value).__qualname__}) as it is: {reason}; {remedy}"

@@ -55,7 +55,10 @@ class Gate:
             future.get_loop().call_soon_threadsafe(_resolve, future)
 
     def wait_for_callers(self, count: int, *, timeout: Duration = 5.0) -> None:
-        """Block until at least `count` calls hang; raises `TimeoutError` if they do not come in time."""
+        """Block until at least `count` calls hang.
+
+        `TimeoutError` if they do not within `timeout`, by default 5 seconds.
+        """
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("count", count, "as an integer >= 1")
         with self._condition:

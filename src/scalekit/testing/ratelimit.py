@@ -66,7 +66,7 @@ class RateLimitStoreSuite(RateLimitStoreCalls):
 
     `slack` is the number of microseconds by which the store's time may differ from what the tests let
     pass: 0 (default) for a store that goes by `now`, which is then compared exactly. `window`, in
-    microseconds, is the length of the windows that timed tests let pass.
+    microseconds, is the length of the windows that timed tests let pass: 1,000,000 (default), one second.
     """
 
     # -- admission --------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ _SWEPT = 1_000
 class AsyncSQLAlchemyCacheStore:
     """`SQLAlchemyCacheStore` for asyncio: it takes an `AsyncEngine` for aiosqlite, psycopg or asyncpg.
 
-    On PostgreSQL its `timeout` bounds the wait for a connection as well.
+    Its options have the same defaults. On PostgreSQL its `timeout` bounds the wait for a connection as well.
     """
 
     def __init__(

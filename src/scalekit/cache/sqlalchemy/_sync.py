@@ -25,9 +25,10 @@ _SWEPT = 1_000
 class SQLAlchemyCacheStore:
     """Keeps values in a table of SQLite or PostgreSQL (psycopg), shared by all processes that use it.
 
-    `engine` is from `create_engine()`. The table, by the name of `table`, is made when it is first missed,
-    by `create_all()`, or by migrations from `metadata`. On PostgreSQL it is UNLOGGED: empty after a crash,
-    and on a standby that takes over. That costs loads, and keeps what a crash undoes from coming back.
+    `engine` is from `create_engine()`. The table, by the name of `table` ("scalekit_cache" by default), is
+    made when it is first missed, by `create_all()`, or by migrations from `metadata`. On PostgreSQL it is
+    UNLOGGED: empty after a crash, and on a standby that takes over. That costs loads, and keeps what a crash
+    undoes from coming back.
 
     * Time is the database server's, and `time.time` for SQLite, which has no server. `wall_clock`, if given,
       replaces either.
