@@ -306,6 +306,29 @@ def test_keys_stay_small_whatever_is_passed():
         assert long[:200] in function.key(long[:200])
 
 
+def test_a_class_may_take_back_the_key_that_it_inherits():
+    class Told:
+        def __cache_key__(self):
+            return 1
+
+    @dataclass(frozen=True)
+    class Untold(Told):
+        x: int
+        __cache_key__ = None
+
+    class Shelf(Told):
+        __cache_key__ = None
+
+        def find(self, x):
+            return x
+
+    assert text(Untold(1)) != text(Untold(2))
+    with pytest.raises(ConfigurationError, match="__cache_key__"):
+        text(Shelf())
+    find = Cache().cached(ttl=60)(Shelf.find)
+    assert find.key(Shelf(), 1).endswith("(x=1)")
+
+
 def test_a_long_text_is_replaced_by_its_digest():
     long, longer = "x" * 10_000, "x" * 10_001
     one, two = (arguments_text({"a": value}, ("a",), typed=True) for value in (long, longer))

@@ -66,7 +66,7 @@ def async_remembering_call(plan: Plan, reads: AsyncReadThrough) -> Any:
     """Return a function that remembers the slots of its latest calls."""
     slots: dict[Any, Remembered] = {}
 
-    async def known(slot: Slot, *args: Any, **kwargs: Any) -> Any:
+    async def known(slot: Slot, /, *args: Any, **kwargs: Any) -> Any:
         return await reads.get(slot, partial(plan.function, *args, **kwargs), plan.policy)
 
     async def slow(*args: Any, **kwargs: Any) -> Any:

@@ -66,7 +66,7 @@ def remembering_call(plan: Plan, reads: ReadThrough) -> Any:
     """Return a function that remembers the slots of its latest calls."""
     slots: dict[Any, Remembered] = {}
 
-    def known(slot: Slot, *args: Any, **kwargs: Any) -> Any:
+    def known(slot: Slot, /, *args: Any, **kwargs: Any) -> Any:
         return reads.get(slot, partial(plan.function, *args, **kwargs), plan.policy)
 
     def slow(*args: Any, **kwargs: Any) -> Any:

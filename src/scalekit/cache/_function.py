@@ -181,7 +181,7 @@ class CachedMethod:
         update_wrapper(self, function.__wrapped__)
         vars(self).update(methods)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None, /) -> Any:
@@ -242,7 +242,7 @@ class _BoundMethod:
         self._function = function
         self.__self__ = instance
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._function(self.__self__, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:

@@ -102,8 +102,11 @@ def classes(values: tuple[object, ...]) -> tuple[type, ...]:
 
 
 def defines_key(value: object) -> bool:
-    """Whether an object says itself how it shall be told from others."""
-    return hasattr(type(value), "__cache_key__")
+    """Whether an object says itself how it shall be told from others.
+
+    A class that inherits this may take it back with None, as with `__hash__`.
+    """
+    return getattr(type(value), "__cache_key__", None) is not None
 
 
 def could_tell_apart(value: Any) -> bool:

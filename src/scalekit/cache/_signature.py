@@ -30,6 +30,10 @@ _NOT_FIRST = {*_STARS, inspect.Parameter.KEYWORD_ONLY}
 # Which class the argument has is asked of a literal where the annotation names one: 5 ns less.
 _ANNOTATED = {int: "int", "int": "int", str: "str", "str": "str"}
 
+# A call that is not in an index, or not hashable. All names in the source begin with _sk_: any other, a
+# parameter may have.
+_NO_PLACE = (KeyError, TypeError)
+
 _ARGUMENTS = """\
 def make({defaults}):
     def arguments({parameters}):
@@ -46,7 +50,7 @@ def make(_sk_slow{defaults}):
 
 # The order of the tests is that of their prices; the clock, at a third of the whole, comes last.
 _INDEXED = """\
-def make(_sk_slow, _sk_index, _sk_store, _sk_counts, _sk_clock, _sk_int, _sk_str{defaults}):
+def make(_sk_slow, _sk_index, _sk_store, _sk_counts, _sk_clock, _sk_no_place, _sk_int, _sk_str{defaults}):
     {async_}def {name}({parameters}):
         try:
             _sk_entry = _sk_index[{place}]
@@ -54,7 +58,7 @@ def make(_sk_slow, _sk_index, _sk_store, _sk_counts, _sk_clock, _sk_int, _sk_str
                 _sk_entry.visited = True
                 _sk_counts.hits += 1
                 return _sk_entry.value
-        except (KeyError, TypeError):  # not there, or not hashable
+        except _sk_no_place:
             pass
         return {await_}_sk_slow({call})
     return {name}
@@ -63,11 +67,11 @@ def make(_sk_slow, _sk_index, _sk_store, _sk_counts, _sk_clock, _sk_int, _sk_str
 
 # What a call reads of its store costs 100 us; to find its slot anew, with key and tags, would cost 6 more.
 _REMEMBERED = """\
-def make(_sk_slow, _sk_known, _sk_slots, _sk_int, _sk_str{defaults}):
+def make(_sk_slow, _sk_known, _sk_slots, _sk_no_place, _sk_int, _sk_str{defaults}):
     {async_}def {name}({parameters}):
         try:
             _sk_entry = _sk_slots[{place}]
-        except (KeyError, TypeError):  # not there, or not hashable
+        except _sk_no_place:
             _sk_entry = None
         if _sk_entry is not None{kinds}:
             return {await_}_sk_known(_sk_entry.slot{comma}{call})
@@ -163,14 +167,14 @@ class CallSignature:
         clock: Clock,
     ) -> Callable[..., Any]:
         """Return a function that looks into `index` and calls `slow` when nothing fit to serve is there."""
-        given = (slow, index, store, counts, clock, int, str)
+        given = (slow, index, store, counts, clock, _NO_PLACE, int, str)
         return self._finished(self._make(_INDEXED, *given))
 
     def remembering_wrapper(
         self, slow: Callable[..., Any], known: Callable[..., Any], slots: dict[Any, Remembered]
     ) -> Callable[..., Any]:
         """Return a function that calls `known` with a slot that `slots` has for the call, else `slow`."""
-        return self._finished(self._make(_REMEMBERED, slow, known, slots, int, str))
+        return self._finished(self._make(_REMEMBERED, slow, known, slots, _NO_PLACE, int, str))
 
     def place(self, arguments: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         """Return where an index files a call, as `indexed_wrapper` looks it up, and its values one by one."""
