@@ -306,6 +306,47 @@ def test_keys_stay_small_whatever_is_passed():
         assert long[:200] in function.key(long[:200])
 
 
+class Labelled(enum.Enum):
+    A = 1
+    B = 2
+
+    @property
+    def name(self):
+        return "label"
+
+    @property
+    def value(self):
+        return "value"
+
+
+class Marks(enum.Flag, boundary=enum.KEEP):
+    R = 1
+
+    @property
+    def value(self):
+        return "value"
+
+
+def test_members_of_an_enum_differ_whatever_its_properties_say():
+    assert len({text(member) for member in (*Labelled, Marks.R, Marks(2), Marks(4))}) == 5
+
+
+def nested(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_a_value_that_is_nested_too_deeply_is_refused():
+    itself = []
+    itself.append(itself)
+    for value in (itself, nested(100_000)):
+        with pytest.raises(ConfigurationError, match="expected x as a value that neither contains itself"):
+            text(value)
+    assert text(nested(50))
+
+
 def test_a_class_may_take_back_the_key_that_it_inherits():
     class Told:
         def __cache_key__(self):

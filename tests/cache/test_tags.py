@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import enum
+from dataclasses import dataclass
+
 import pytest
 
 from scalekit.cache import AsyncCache, Cache
@@ -14,6 +17,20 @@ class Shelf:
 
     def __init__(self, name):
         self.name = name
+
+
+class Float(float):
+    def __str__(self):
+        return "a number"
+
+
+class Level(enum.IntEnum):
+    ONE = 1
+
+
+@dataclass(frozen=True)
+class Frozen:
+    name: float
 
 
 def decorated(face, function, **options):
@@ -79,8 +96,66 @@ def test_slots_are_remembered_where_the_key_decides_the_tags(either, tags, remem
     face = either(watched=True)
     given = [Counting(tag) for tag in tags] if isinstance(tags, list) else lambda x, o: made.append(x) or []
     find = decorated(face, lambda x, o: x, tags=given, exclude=["o"])
+    made.clear()  # templates are tried when they are declared
     face(find, 1, o=2), face(find, 1, o=2)
     assert len(made) == (1 if remembers else 2) * (len(given) if isinstance(given, list) else 1)
+
+
+# -- calls whose numbers are equal ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["indexed", "remembered"])
+@pytest.mark.parametrize(("first", "other"), [(1.0, 1), (1, True), (True, 1.0), (Float(2), 2), (-0.0, 0)])
+def test_calls_that_share_an_entry_have_its_tags(either, watched, first, other):
+    face = either(watched=watched)
+    source, items = Source(), Source()
+    find = decorated(face, lambda uid: source("one"), typed=False, tags=["u:{uid}", "w:{uid:0>{uid}}"])
+    face(find, first)
+    for tag in (f"u:{int(other)}", f"w:{int(other):0>{int(other)}}"):
+        assert face(find, other) == f"one v{source.runs}"
+        runs = source.runs
+        face(face.cache.invalidate_tags, tag)
+        assert face(find, other) == f"one v{runs + 1}"
+        face(find.refresh, first)
+
+    def many(ids):
+        return {id_: next(items("item"), None) or items.runs for id_ in ids}
+
+    shelf = face.cached_many(many, ttl=60, typed=False, tags=["i:{id}"], version=2)
+    face(shelf, [first])
+    face(face.cache.invalidate_tags, f"i:{int(other)}")
+    assert face(shelf, [other]) == {other: 2}
+
+
+def test_numbers_inside_an_argument_are_written_alike_too():
+    cache = Cache()
+    seen = []
+
+    @cache.cached(ttl=60, typed=False, tags=["u:{user[0]}:{shelf.name}:{price:.2f}:{text}:{colour}"])
+    def find(user, shelf, price, text, colour):
+        seen.append(user)
+        return len(seen)
+
+    find.__wrapped__.__qualname__ = "find"
+    shelf = Frozen(2.0)
+    for user in ((1.0,), (True,), (1,)):
+        find(user, shelf, 1, "1.0", Level.ONE)
+        cache.invalidate_tags(f"u:1:2:1.00:1.0:{Level.ONE}")
+    assert seen == [(1.0,), (True,), (1,)]
+
+
+def test_other_values_and_typed_calls_are_written_as_they_are():
+    cache = Cache()
+    find = cache.cached(ttl=60, tags=["u:{x}"])(lambda x: object())
+    one, other = find(1), find(1.0)
+    cache.invalidate_tags("u:1")
+    assert find(1.0) is other
+    assert find(1) is not one
+    half = cache.cached(ttl=60, typed=False, version=2, tags=["h:{x}"])(lambda x: object())
+    first = half(1.5)
+    assert half(1.5) is first
+    cache.invalidate_tags("h:1.5")
+    assert half(1.5) is not first
 
 
 # -- what is said of them ---------------------------------------------------------------------------
@@ -102,6 +177,25 @@ def test_a_template_that_a_call_cannot_fill_is_named_with_its_function(template,
     assert problem in str(caught.value)
     assert "orders()" in str(caught.value)
     assert str(caught.value).endswith(f"; got {template!r}")
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["x:{x!z}", "x:{x!}", "x:{x", "x:{x.}", "x:{x[}", "x:{x:{x:{x}}}", "x:{x!r:d}", "x:{x:{x!z}}"],
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_a_template_that_no_call_can_fill_is_refused_at_once(many, template):
+    cache = Cache()
+    decorator = cache.cached_many if many else cache.cached
+    template = template.replace("{x", "{id") if many else template
+    with pytest.raises(ConfigurationError, match=r"expected tags as a template like .*; got") as caught:
+        decorator(ttl=60, tags=["fine", template])(lambda x: x)
+    assert caught.value.value == template
+
+
+@pytest.mark.parametrize("template", ["{x!r:>{x}}", "{x!s:.{x}}", "{x[a].b[0]:%Y-%m}", "{x!a:{x}{x}}{{"])
+def test_a_template_that_some_call_can_fill_is_accepted(template):
+    Cache().cached(ttl=60, tags=[template])(lambda x: x)
 
 
 def test_a_template_of_a_function_is_no_tag(either):

@@ -140,7 +140,7 @@ class AsyncCache:
         * `serializer`: for stores that keep bytes; by default values are MessagePack, typed by the
           function's return annotation.
         * `version`: change it when the function's results change their meaning.
-        * `typed`: whether 1, 1.0 and True are different arguments.
+        * `typed`: whether 1, 1.0 and True are different arguments; if not, templates write all as 1.
         * `exclude`: parameters that do not tell entries apart; by default `session`, for which a text,
           a number or another value that could tell them apart is then a `ConfigurationError`. A
           method's `self` or `cls` is left out unless its class defines `__cache_key__()`.

@@ -124,24 +124,42 @@ def could_tell_apart(value: Any) -> bool:
 
 
 def value_text(value: Any, name: str, *, typed: bool) -> str:
-    """Return the text of one value; `name` is the argument that a complaint shall name."""
+    """Return the text of one value; `name` is the argument that a complaint shall name.
+
+    `ConfigurationError` for a value of an unsupported type, and for one that is nested too deeply.
+    """
+    try:
+        return _text(value, name, typed=typed)
+    except RecursionError as error:
+        expected = "as a value that neither contains itself nor is nested hundreds of levels deep"
+        raise ConfigurationError(name, value, expected) from error
+
+
+def untyped(value: Any) -> Any:
+    """Return `value`; of equal numbers (1, True, 1.0), the one that stands for all with `typed` unset."""
+    if not isinstance(value, (int, float)) or isinstance(value, Enum):
+        return value
+    return int(value) if value == value // 1 else float(value)
+
+
+def _text(value: Any, name: str, *, typed: bool) -> str:
+    value = value if typed else untyped(value)
     cls = classes((value,))[0]
-    if not typed and issubclass(cls, (int, float)) and not issubclass(cls, Enum):
-        return _integer_text(int(value)) if value == value // 1 else repr(float(value))
     exact = _EXACT.get(cls)
     if exact is not None:
         return exact(value)
     if defines_key(value):
-        return f"<{_class_text(cls)}:{value_text(value.__cache_key__(), name, typed=typed)}>"
+        return f"<{_class_text(cls)}:{_text(value.__cache_key__(), name, typed=typed)}>"
     if isinstance(value, Enum):
-        member = value.name if value.name is not None else value.value
-        return f"<{_class_text(cls)}:{value_text(member, name, typed=True)}>"
+        # `name` and `value` may be properties of the class's own, which need not tell members apart.
+        member = value._value_ if value._name_ is None else value._name_
+        return f"<{_class_text(cls)}:{_text(member, name, typed=True)}>"
     return _container_text(value, cls, name, typed=typed)
 
 
 def _container_text(value: Any, cls: Any, name: str, *, typed: bool) -> str:
     def inner(item: Any) -> str:
-        return value_text(item, name, typed=typed)
+        return _text(item, name, typed=typed)
 
     brackets = _SEQUENCES.get(cls)
     if brackets is not None:

@@ -68,7 +68,7 @@ class ManyPlan(FunctionPlan):
                 "function", self.function, "of one parameter, the ids, besides self and what exclude= names"
             )
         (self.ids,) = self.signature.names
-        self.tags = _compiled(tags, self.function)
+        self.tags = _compiled(tags, self.function, typed=typed)
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call, by name."""
@@ -145,8 +145,10 @@ def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
     return found
 
 
-def _compiled(tags: Tags, function: Callable[..., Any]) -> CallTags:
+def _compiled(tags: Tags, function: Callable[..., Any], *, typed: bool) -> CallTags:
     """Return what makes an item's tags of its id: templates over {id}, or a callable of it."""
     if callable(tags):
         return CallTags(lambda arguments: texts(tags(arguments["id"])), None)
-    return compile_templates(tags, ("id",), expected="to name the id alone, as {id}", function=function)
+    return compile_templates(
+        tags, ("id",), expected="to name the id alone, as {id}", function=function, typed=typed
+    )

@@ -52,7 +52,7 @@ class Plan(FunctionPlan):
         self._key = key
         if key is not None:  # it is made of all arguments, so nothing is left out of it unsaid
             self._unsaid = ()
-        self.tags = compile_tags(tags, self.signature)
+        self.tags = compile_tags(tags, self.signature, typed=typed)
 
     def key(self, arguments: dict[str, Any]) -> str:
         """Return the key of a call."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from string import Formatter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from scalekit.cache._key import untyped
 from scalekit.cache._names import nonempty, texts
 from scalekit.errors import ConfigurationError
 
@@ -42,7 +43,7 @@ class CallTags:
         return self._make(arguments)
 
 
-def compile_tags(tags: Tags, signature: CallSignature) -> CallTags:
+def compile_tags(tags: Tags, signature: CallSignature, *, typed: bool) -> CallTags:
     """Return what makes a call's tags of its bound arguments.
 
     `ConfigurationError` for a template that names no parameter of the function.
@@ -50,35 +51,79 @@ def compile_tags(tags: Tags, signature: CallSignature) -> CallTags:
     if callable(tags):
         return CallTags(_by_callable(tags, signature), None)
     return compile_templates(
-        tags, signature.parameters, expected=signature.only_parameters, function=signature.function
+        tags,
+        signature.parameters,
+        expected=signature.only_parameters,
+        function=signature.function,
+        typed=typed,
     )
 
 
 def compile_templates(
-    tags: Iterable[str], names: Collection[str], *, expected: str, function: Callable[..., Any]
+    tags: Iterable[str],
+    names: Collection[str],
+    *,
+    expected: str,
+    function: Callable[..., Any],
+    typed: bool,
 ) -> CallTags:
-    """Return what fills templates that may use `names`; `ConfigurationError` as `expected` for others."""
+    """Return what fills templates that may use `names`; `ConfigurationError` as `expected` for others.
+
+    With `typed` unset, equal numbers make one tag, as they make one key.
+    """
     templates = texts(tags)
     used = {template: frozenset(_names(template)) for template in templates}
     all_used: frozenset[str] = frozenset(name for of_one in used.values() for name in of_one)
     for template in templates:
         if not used[template] <= set(names):
             raise ConfigurationError("tags", template, expected)
+        _check_shape(template, used[template])
 
     def fill(arguments: dict[str, Any]) -> Iterable[str]:
-        return [nonempty(_filled(template, arguments, function), "tags") for template in templates]
+        return [nonempty(_filled(each, arguments, function, typed=typed), "tags") for each in templates]
 
     if not any("{" in template or "}" in template for template in templates):
         return CallTags(lambda _: templates, frozenset())
     return CallTags(fill, all_used, tuple(t for t in templates if used[t]))
 
 
-def _filled(template: str, arguments: dict[str, Any], function: Callable[..., Any]) -> str:
+def _filled(template: str, arguments: dict[str, Any], function: Callable[..., Any], *, typed: bool) -> str:
     try:
-        return template.format_map(arguments)
+        if typed:
+            return template.format_map(arguments)
+        return _Untyped().vformat(template, (), arguments)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         expected = f"to name what the arguments of {function.__qualname__}() have ({error!r})"
         raise ConfigurationError("tags", template, expected) from error
+
+
+class _Untyped(Formatter):
+    """Writes a number as the key has it: calls that share an entry have the same tags."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        value, used = super().get_field(field_name, args, kwargs)
+        return untyped(value), used
+
+
+class _Anything:
+    """Stands for an argument of which nothing is known: it has all attributes and items, in any format."""
+
+    def __getattr__(self, name: str) -> _Anything:
+        return self
+
+    def __getitem__(self, key: object) -> _Anything:
+        return self
+
+    def __format__(self, form: str) -> str:
+        return "1"  # in a nested field, a width
+
+
+def _check_shape(template: str, names: Iterable[str]) -> None:
+    """Raise `ConfigurationError` for a template, such as "user:{user!x}", that no arguments could fill."""
+    try:
+        template.format_map(dict.fromkeys(names, _Anything()))
+    except ValueError as error:
+        raise ConfigurationError("tags", template, f"{_SHAPE} ({error})") from error
 
 
 def _by_callable(
