@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import threading
 import time
@@ -1081,6 +1082,67 @@ def test_methods_bound_to_different_objects_need_versions(cache):
     cache.cached(ttl=9)(one.load)
     with pytest.raises(ConfigurationError, match="expected version different"):
         cache.cached(ttl=9)(two.load)
+
+
+class Scaled:
+    def __init__(self, function, factor):
+        functools.update_wrapper(self, function)
+        self.factor = factor
+
+    def __call__(self, x):
+        return self.__wrapped__(x) * self.factor
+
+
+class Shifted(Scaled):
+    def __call__(self, x):
+        return self.__wrapped__(x) + self.factor
+
+
+def test_objects_that_are_called_need_versions(cache):
+    double = Scaled(function, 2)
+    assert cache.cached(ttl=9)(double)(1) == cache.cached(ttl=9)(double)(1) == 2 * function(1)
+    bare = [Scaled(function, factor) for factor in (2, 3)]
+    for each in bare:
+        each.__qualname__ = each.__name__ = "bare"
+        del each.__wrapped__
+    cache.cached(ttl=9)(bare[0])
+    for other in (Scaled(function, 3), Shifted(function, 2), bare[1]):
+        with pytest.raises(ConfigurationError, match="expected version different"):
+            cache.cached(ttl=9)(other)
+    assert cache.cached(ttl=9, version=2)(Scaled(function, 3))(1) == 3 * function(1)
+
+
+def test_a_reloaded_module_may_define_objects_that_are_called(cache):
+    source = """
+@cache.cached(ttl=9)
+@(lambda function: Kind(function, {}))
+def g(x): return x
+"""
+    scope = {"__name__": "shop", "cache": cache, "Kind": Scaled}
+    for factor in (2, 3):
+        exec(source.format(factor), scope)
+    scope["Kind"] = Shifted
+    with pytest.raises(ConfigurationError, match="expected version different"):
+        exec(source.format(3), scope)
+
+
+def around(called):
+    """Return a function around one of C's, as a module that is loaded brings it."""
+    scope = {"__name__": "shop", "called": called}
+    exec("def wrapper(x): return called(x)", scope)
+    return functools.update_wrapper(scope["wrapper"], called)
+
+
+@pytest.mark.parametrize("called", [math.floor, str.upper, len])
+def test_functions_of_c_may_be_wrapped_once_more(cache, called):
+    cache.cached(ttl=9)(around(called))
+    cache.cached(ttl=9)(around(called))
+
+
+def test_methods_of_c_that_belong_to_different_objects_need_versions(cache):
+    cache.cached(ttl=9)(around({"a": 1}.__contains__))
+    with pytest.raises(ConfigurationError, match="expected version different"):
+        cache.cached(ttl=9)(around({"a": 2}.__contains__))
 
 
 def tripled(function):

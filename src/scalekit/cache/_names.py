@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from types import CodeType, MethodType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    ModuleType,
+    NoneType,
+)
 from typing import TYPE_CHECKING
 
 from scalekit.cache._entry import Slot
@@ -92,8 +99,8 @@ class Registry:
         """Take `name` for `function`, whose values `serializer` writes and whose tags `templates` make.
 
         `ConfigurationError` if another function has it: one with other code, or one that the same `def`
-        made and that differs in what it closes over or is bound to. A reloaded module, which brings the
-        same code once more, may take its names again.
+        made and that differs in what it closes over or is bound to; so do two objects of one class that are
+        called. A reloaded module, which brings the same code once more, may take its names again.
         """
         layers = _layers(function)
         claimed = self._claims.get(name)
@@ -117,15 +124,23 @@ def _layers(function: Callable[..., object]) -> tuple[Callable[..., object], ...
 
 
 def _is_reloaded(old: tuple[Callable[..., object], ...], new: tuple[Callable[..., object], ...]) -> bool:
-    codes = [[getattr(layer, "__code__", None) for layer in layers] for layers in (old, new)]
+    codes = [[_code(layer) for layer in layers] for layers in (old, new)]
     if [_content(code) for code in codes[0]] != [_content(code) for code in codes[1]]:
         return False
     # Running a def or lambda again gives its very code object; reading the file again does not.
     return codes[0][-1] is not codes[1][-1] or not any(_carries(layer) for layer in new)
 
 
+def _code(function: Callable[..., object]) -> object:
+    """Return the code that a call of `function` runs, or its class if that is not Python's."""
+    own: object = getattr(function, "__code__", None)
+    return own or getattr(type(function).__call__, "__code__", type(function))
+
+
 def _content(code: object) -> object:
     """Return `code` without its place in the file, which moves when something above it is edited."""
+    if isinstance(code, type):
+        return code.__module__, code.__qualname__
     if not isinstance(code, CodeType):
         return code
     constants = tuple(_content(constant) for constant in code.co_consts)
@@ -133,5 +148,12 @@ def _content(code: object) -> object:
 
 
 def _carries(function: object) -> bool:
-    """Whether functions of one code may differ: a closure's in its variables, a method's in its object."""
-    return bool(getattr(function, "__closure__", None)) or isinstance(function, MethodType)
+    """Whether functions of one code may differ: in a closure's variables, or in the object that is called.
+
+    A function of C's has no more to it than its name, unless it is the method of an object.
+    """
+    if isinstance(function, FunctionType):
+        return bool(function.__closure__)
+    if isinstance(function, BuiltinFunctionType):
+        return not isinstance(function.__self__, (ModuleType, NoneType))
+    return not isinstance(function, MethodDescriptorType)
