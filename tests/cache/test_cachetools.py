@@ -10,7 +10,7 @@ import cachetools
 import pytest
 
 from scalekit.cache import AsyncCache, Cache, Entry, Snapshot
-from scalekit.cache._stores import AwaitableStore
+from scalekit.cache._awaitable import AwaitableStore
 from scalekit.cache.cachetools import CachetoolsCacheStore
 from scalekit.errors import ConfigurationError
 from scalekit.testing import CacheStoreSuite, ManualClock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scalekit.cache import MemoryCacheStore
-from scalekit.cache._stores import AwaitableStore
+from scalekit.cache._awaitable import AwaitableStore
 from scalekit.testing import CacheStoreSuite, ManualClock
 
 

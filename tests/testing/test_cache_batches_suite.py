@@ -32,6 +32,9 @@ class Right(MemoryCacheStore):
     def read_many(self, slots, now, /):
         return [self.read(slot, now) for slot in slots]
 
+    def begin_many(self, slots, now, outdate, /):
+        return [self.begin(slot, now, outdate) for slot in slots]
+
     def write_many(self, writes, now, /):
         return [self.write(slot, entry, snapshot, now) for slot, entry, snapshot in writes]
 
@@ -63,6 +66,9 @@ class RightAndAsync:
 
     async def read_many(self, slots, now, /):
         return self.store.read_many(slots, now)
+
+    async def begin_many(self, slots, now, outdate, /):
+        return self.store.begin_many(slots, now, outdate)
 
     async def write_many(self, writes, now, /):
         return self.store.write_many(writes, now)
@@ -129,6 +135,69 @@ class FailsOnNothing(Right):
     def read_many(self, slots, now, /):
         _ = slots[0]
         return super().read_many(slots, now)
+
+
+class BeginsIntoATuple(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return tuple(super().begin_many(slots, now, outdate))
+
+
+class BeginsForEntriesAlone(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return [None if slot.key in self._nodes else self.begin(slot, now, outdate) for slot in slots]
+
+
+class BeginsForOneOfAll(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return [self.begin(slot, now, outdate) for slot in slots[:1]]
+
+
+class BeginsForTheFirstAlone(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return [self.begin(slots[0], now, outdate) for _ in slots]
+
+
+class BeginsInItsOwnOrder(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return super().begin_many(sorted(slots, key=lambda slot: slot.key), now, outdate)
+
+
+class OutdatesThoughNotTold(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return super().begin_many(slots, now, True)
+
+
+class DoesNotOutdate(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return super().begin_many(slots, now, False)
+
+
+class OutdatesTheLastAlone(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return [self.begin(slot, now, outdate and slot is slots[-1]) for slot in slots]
+
+
+class TakesEntriesAway(Right):
+    def begin_many(self, slots, now, outdate, /):
+        self.delete([slot.key for slot in slots])
+        return super().begin_many(slots, now, outdate)
+
+
+class ForgetsTheTagsOfABatch(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return super().begin_many([slot._replace(tags=()) for slot in slots], now, outdate)
+
+
+class BeginsOnceForAllTime(Right):
+    def begin_many(self, slots, now, outdate, /):
+        self.delete([slot.key for slot in slots if slot.key not in self._nodes])
+        return super().begin_many(slots, now, outdate)
+
+
+class FailsToBeginNothing(Right):
+    def begin_many(self, slots, now, outdate, /):
+        _ = slots[0]
+        return super().begin_many(slots, now, outdate)
 
 
 class StoresStaleBatches(Right):

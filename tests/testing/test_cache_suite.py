@@ -77,7 +77,7 @@ class InvalidatesTheFirstTagOnly(MemoryCacheStore):
 
 class InvalidatesEverything(MemoryCacheStore):
     def invalidate(self, tags, /):
-        super().invalidate([*tags, *self._entries._carriers])
+        super().invalidate([*tags, *self._entries._carriers._tags])
 
 
 class JudgesByTheReadersTags(MemoryCacheStore):

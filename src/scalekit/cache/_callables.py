@@ -1,4 +1,4 @@
-"""Which functions, loaders and hooks a face accepts."""
+"""Which clocks, hooks and functions a face accepts."""
 
 from __future__ import annotations
 

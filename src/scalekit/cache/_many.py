@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scalekit.cache._function_plan import FunctionPlan
 from scalekit.cache._key import bracketed, value_text
+from scalekit.cache._loader import check_all_lasting
 from scalekit.cache._names import texts
 from scalekit.cache._raised import Raised
 from scalekit.cache._tags import CallTags, compile_templates
@@ -130,8 +131,8 @@ class ManyPlan(FunctionPlan):
 def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
     """Return what a loader found of `ids`.
 
-    `TypeError` if it returned no mapping, or one of other ids alone: "1" for 1, which would be found missing
-    again and again.
+    `TypeError` if it returned no mapping, or items to be read only once, or items of other ids alone: "1" for
+    1, which would be found missing again and again.
     """
     if not isinstance(answer, Mapping):
         msg = f"the loader of {len(ids)} ids returned {type(answer).__name__}, not a mapping from id to item"
@@ -142,6 +143,7 @@ def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
         other = next(iter(items))
         msg = f"the loader was asked for {ids[0]!r} and returned items of other ids alone, as of {other!r}"
         raise TypeError(msg)
+    check_all_lasting(found.values())
     return found
 
 

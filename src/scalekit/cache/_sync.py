@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scalekit.cache._callables import accepted, check_callable
 from scalekit.cache._calls import cached_function, cached_many_function
+from scalekit.cache._capabilities import index_of, usable_store
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry
+from scalekit.cache._failure import failure
 from scalekit.cache._freshness import entry_of
 from scalekit.cache._function_plan import SESSION
 from scalekit.cache._many import ManyPlan, is_absent
-from scalekit.cache._names import Namespace, Registry
+from scalekit.cache._names import Namespace
 from scalekit.cache._plan import Plan
 from scalekit.cache._policy import policy_of
 from scalekit.cache._raised import unwrapped
 from scalekit.cache._read_many import ReadMany
 from scalekit.cache._read_through import ReadThrough
-from scalekit.cache._stores import failure, index_of, usable_store
+from scalekit.cache._registry import Registry
+from scalekit.cache._serializers import Serializers
 from scalekit.cache._watch import Watch
-from scalekit.cache._writing import Writing
-from scalekit.cache.compressed import CompressedSerializer
+from scalekit.cache.compressed import compressor
 from scalekit.cache.memory import MemoryCacheStore
 from scalekit.cache.msgspec import MsgspecSerializer, item_serializer_of, serializer_of
 from scalekit.events import guarded
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
     from typing import ParamSpec, Unpack
 
     from scalekit._time import Clock
+    from scalekit.cache._failure import OnError, OnErrorInvalidate
     from scalekit.cache._function import CachedFunction, CachedManyFunction
     from scalekit.cache._policy import CachePolicy, PolicyOptions
     from scalekit.cache._stats import CacheStats
-    from scalekit.cache._stores import OnError, OnErrorInvalidate
     from scalekit.cache._tags import Tags
     from scalekit.cache.protocols import CacheStore, Serializer
     from scalekit.events import Hook
@@ -92,15 +93,13 @@ class Cache:
         # A hook shall hear of every hit, and what is queued must be doubted: then no hit may bypass the face.
         self._indexed = index_of(store) if on_event is None and not fails.queues else None
         self._names = Namespace(namespace)
-        self._writing = Writing(
+        self._serializers = Serializers(
             plain=MsgspecSerializer(Any),
             typed=serializer_of,
             items=item_serializer_of,
-            compressed=None
-            if compress_above is None
-            else partial(CompressedSerializer, above=compress_above),
+            compressed=compressor(compress_above),
         )
-        self._registry = Registry(self._writing.plain)
+        self._registry = Registry(self._serializers.plain)
         self._clock = clock
         self._watch = Watch(guarded(on_event))
         self._reads = ReadThrough(
@@ -158,7 +157,7 @@ class Cache:
                 what,
                 self._names,
                 policy,
-                self._writing.of(what.function, serializer, policy),
+                self._serializers.of(what.function, serializer, policy),
                 tags=tags,
                 key=key,
                 version=version,
@@ -201,7 +200,7 @@ class Cache:
                 what,
                 self._names,
                 policy,
-                self._writing.of_items(what.function, serializer, policy),
+                self._serializers.of_items(what.function, serializer, policy),
                 tags=tags,
                 version=version,
                 typed=typed,
@@ -250,7 +249,11 @@ class Cache:
         tags: Iterable[str] = (),
         **options: Unpack[PolicyOptions],
     ) -> None:
-        """Store `value`; loads of `key` that are running will not replace it. `options` as in `cached`."""
+        """Store `value`; loads of `key` that are running will not replace it.
+
+        Of a `policy` and the `options` of `cached` those about lifetimes count: `ttl`, `none_ttl`, `jitter`,
+        `stale_while_revalidate` and `stale_if_error`. The others are about loads, and are ignored.
+        """
         policy = policy_of(policy, options, self.set)
         slot = self._names.slot(key, self._registry.literal(tags), self._registry.serializer(key))
         placed = chance() if policy.jitter else 0.0
@@ -272,7 +275,7 @@ class Cache:
 
     def clear(self) -> None:
         """End every entry of this namespace, and no other's."""
-        self._reads.invalidations.deliver((), [self._names.own_tag], name="clear")
+        self._reads.invalidations.deliver((), [self._names.own_tag])
 
     def stats(self) -> CacheStats:
         """Return what this cache has counted since it was made."""

@@ -13,16 +13,31 @@ if TYPE_CHECKING:
 OnProgress: TypeAlias = "Callable[[int, int], object]"
 
 
+_MOST_ERRORS = 10
+"""Kept of one warm-up: an exception holds on to whatever its traceback saw."""
+
+
 class WarmReport(NamedTuple):
     """What a warm-up came to: values `loaded`, loads that `failed`, the `seconds` it took.
 
-    `present` counts the calls whose value was there, or was being loaded for somebody else.
+    `present` counts the calls whose value was there, or was being loaded for somebody else. `errors` has the
+    first ten that failed, as pairs of the call, as it was given, and its exception; a load counts as failed
+    also if a stale value answers for it.
     """
 
     loaded: int
     failed: int
     seconds: float
     present: int
+    errors: tuple[tuple[Any, Exception], ...] = ()
+
+
+class WarmCall(NamedTuple):
+    """A call to make: as it was `given`, and as arguments."""
+
+    given: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 class Tally:
@@ -32,16 +47,19 @@ class Tally:
         self._total = total
         self._on_progress = on_progress
         self._outcomes = {"loaded": 0, "failed": 0, "present": 0}
+        self._errors: list[tuple[Any, Exception]] = []
 
-    def count(self, outcome: str) -> None:
-        """Take note of one call's outcome."""
+    def count(self, call: WarmCall, outcome: str, error: Exception | None) -> None:
+        """Take note of one call's outcome, and of why it failed."""
         self._outcomes[outcome] += 1
+        if error is not None and len(self._errors) < _MOST_ERRORS:
+            self._errors.append((call.given, error))
         if self._on_progress is not None:
             self._on_progress(sum(self._outcomes.values()), self._total)
 
     def report(self, seconds: float) -> WarmReport:
         """Return the report."""
-        return WarmReport(seconds=seconds, **self._outcomes)
+        return WarmReport(seconds=seconds, errors=tuple(self._errors), **self._outcomes)
 
 
 def checked_calls(
@@ -49,7 +67,7 @@ def checked_calls(
     concurrency: object,
     on_progress: object,
     bound: Callable[..., object],
-) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+) -> list[WarmCall]:
     """Return `calls` as positional and keyword arguments, or raise `ConfigurationError`.
 
     `TypeError` for those that `bound`, which has the function's parameters, does not take.
@@ -60,10 +78,10 @@ def checked_calls(
         raise ConfigurationError("on_progress", on_progress, "as a callable of (done, total), or None")
     if isinstance(calls, (str, bytes)) or not isinstance(calls, Iterable):
         raise ConfigurationError("calls", calls, "as an iterable of the arguments of each call")
-    return [_arguments(call, bound) for call in calls]
+    return [_warm_call(call, bound) for call in calls]
 
 
-def _arguments(call: Any, bound: Callable[..., object]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _warm_call(call: Any, bound: Callable[..., object]) -> WarmCall:
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
     if isinstance(call, Mapping):
@@ -77,4 +95,4 @@ def _arguments(call: Any, bound: Callable[..., object]) -> tuple[tuple[Any, ...]
     except TypeError as error:
         msg = f"{error}, in the call {call!r} of warm()"
         raise TypeError(msg) from None
-    return args, kwargs
+    return WarmCall(call, args, kwargs)

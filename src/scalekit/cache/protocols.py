@@ -144,10 +144,14 @@ class IndexedCacheStore(Protocol):
 
 @runtime_checkable
 class BatchCacheStore(CacheStore, Protocol):
-    """Optional: a store that reads, or writes, many entries in about the time of one."""
+    """Optional: a store that reads, begins, or writes many entries in about the time of one."""
 
     def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
         """Return for each of `slots` what `read` would, in their order."""
+        ...
+
+    def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: FBT001  # as above
+        """Return for each of `slots` what `begin` would, in their order."""
         ...
 
     def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
@@ -206,6 +210,10 @@ class AsyncBatchCacheStore(AsyncCacheStore, Protocol):
 
     async def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
         """Return for each of `slots` what `read` would; see `BatchCacheStore.read_many`."""
+        ...
+
+    async def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: FBT001  # as above
+        """Return for each of `slots` what `begin` would; see `BatchCacheStore.begin_many`."""
         ...
 
     async def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:

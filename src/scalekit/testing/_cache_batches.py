@@ -20,7 +20,7 @@ _READERS = 3
 
 
 class BatchTests:
-    """Tests of `read_many` and `write_many`; they pass at once where the store has no such methods."""
+    """Tests of `read_many`, `begin_many` and `write_many`, which pass at once where the store has none."""
 
     _probe: CacheStoreProbe
 
@@ -36,6 +36,17 @@ class BatchTests:
             f"read_many() must return entries and snapshots; got {found!r}"
         )
         return found
+
+    def _begin_many(self, slots: Sequence[Slot], *, outdate: bool) -> list[Snapshot]:
+        begun: list[Snapshot] = self._probe.driver(
+            self._probe.store.begin_many, slots, self._probe.clock(), outdate
+        )
+        assert type(begun) is list, f"begin_many() must return a list; got {begun!r}"
+        assert len(begun) == len(slots), "begin_many() must return one snapshot for each slot"
+        assert all(isinstance(each, Snapshot) for each in begun), (
+            f"begin_many() must return snapshots; got {begun!r}"
+        )
+        return begun
 
     def _values(self, slots: Sequence[Slot]) -> list[Any]:
         return [found.value if isinstance(found, Entry) else None for found in self._read_many(slots)]
@@ -83,6 +94,7 @@ class BatchTests:
         if not self._batching:
             return
         assert self._read_many([]) == []
+        assert self._begin_many([], outdate=True) == []
         assert self._write_many([]) == []
 
     def test_what_a_batch_writes_is_read(self) -> None:
@@ -98,6 +110,53 @@ class BatchTests:
         assert self._values(slots[::-1]) == [slot.key for slot in slots[::-1]]
         found = self._probe.read(slots[0])
         assert self._probe.clock() + LONG - 60 <= found.expires <= self._probe.clock() + LONG + 1
+
+    def test_a_batch_begins_as_single_loads_do(self) -> None:
+        """A batch begins as single loads do, in the order asked, next to loads that are running."""
+        if not self._batching:
+            return
+        living, absent, dead = slots = self._slots(3)
+        self._probe.write(living, "living")
+        self._probe.write(dead, "dead")
+        self._probe.invalidate(dead.tags[-1])
+        running = self._probe.missed(absent)
+        begun = self._begin_many(slots, outdate=False)
+        assert begun == [self._probe.begin(slot, outdate=False) for slot in slots]
+        assert begun[1] == running
+        assert self._begin_many(slots[::-1], outdate=False) == begun[::-1]
+        assert self._values(slots) == ["living", None, None], "an entry stays readable, and a dead one dead"
+        assert self._probe.write(absent, "loaded", running), "begin_many() must outdate only where told to"
+        writes = [(slot, self._entry("new"), seen) for slot, seen in zip(slots, begun, strict=True)]
+        assert self._write_many(writes) == [True] * 3
+
+    def test_a_batch_that_outdates_wins_over_the_loads_before_it(self) -> None:
+        """A batch that is told to outdates the loads before it, for its own keys alone."""
+        if not self._batching:
+            return
+        *slots, other = self._slots(4)
+        for slot in slots:
+            self._probe.write(slot, "old")
+        before = [self._probe.begin(slot) for slot in (*slots, other)]
+        begun = self._begin_many(slots, outdate=True)
+        assert self._values(slots) == ["old"] * 3, "the entries must stay readable"
+        assert not any(self._probe.write(*each) for each in zip(slots, "abc", before[:3], strict=True))
+        assert self._probe.write(other, "other", before[3])
+        assert [self._probe.write(slot, slot.key, seen) for slot, seen in zip(slots, begun, strict=True)] == [
+            True
+        ] * 3
+        assert self._values(slots) == [slot.key for slot in slots]
+
+    def test_a_load_of_a_batch_is_outdated_like_any_other(self) -> None:
+        """A load of a batch is outdated like any other, and the others of its batch are not."""
+        if not self._batching:
+            return
+        for outdate in (False, True):
+            for i in range(len(self._probe.outdating(self._probe.slot("a")))):
+                slots = [self._probe.slot("a") for _ in range(2)]
+                begun = self._begin_many(slots, outdate=outdate)
+                self._probe.outdating(slots[0])[i]()
+                stored = [self._probe.write(slot, "x", seen) for slot, seen in zip(slots, begun, strict=True)]
+                assert stored == [False, True], f"way {i} of outdating a load did not"
 
     def test_an_invalidation_ends_the_entries_of_a_batch_that_carry_the_tag(self) -> None:
         """An invalidation ends the entries of a batch that carry the tag, and no other."""

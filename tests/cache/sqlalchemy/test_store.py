@@ -40,6 +40,7 @@ def test_statements_of_each_call(world):
     assert world.took("invalidate", ["shop:a", "shop:b"]) == ["UPDATE"]
     assert world.took("delete", []) == world.took("invalidate", []) == []
     assert world.took("read_many", [], NOW) == world.took("write_many", [], NOW) == []
+    assert world.took("begin_many", [], NOW, True) == []
 
 
 def test_an_invalidation_is_one_statement_however_many_entries(world):
@@ -215,7 +216,7 @@ def test_a_slot_without_tags(world):
 
 
 def test_purge_takes_away_what_is_over_and_nothing_else(world, monkeypatch):
-    monkeypatch.setattr(f"{type(world.store).__module__}._SWEPT", 4)
+    monkeypatch.setattr(_operations, "_PURGED", 4)
     for i in range(10):
         world.put(i, slot=place(f"shop:short{i}", f"shop:s{i}"), ttl=10)
         world.put(i, slot=place(f"shop:long{i}", f"shop:l{i}"), ttl=8 * 3_600)
@@ -231,6 +232,20 @@ def test_purge_takes_away_what_is_over_and_nothing_else(world, monkeypatch):
     world.clock.advance(30 * 3_600)
     world.call("purge")
     assert world.rows() == 0
+
+
+def test_the_token_of_a_load_is_kept_for_an_hour(world):
+    slots = [SLOT, place("shop:other", "shop:")]
+    [snapshot, _] = world.call("read_many", slots, NOW)
+    world.clock.advance(3_599)
+    assert world.call("purge") == 0
+    assert world.put("value", snapshot=snapshot, ttl=1)
+    world.clock.advance(1)
+    assert world.call("purge") == 2, "that of the load which did not end, and the value"
+    assert world.rows() == 3
+    world.clock.advance(3_600)
+    assert world.call("purge") == 1
+    assert world.sql("SELECT name FROM TABLE_ ORDER BY name") == [(tag_name("shop:"),), (tag_name("shop:t"),)]
 
 
 def test_a_load_that_began_on_an_expired_entry_is_stored_after_a_purge(world):
@@ -283,6 +298,31 @@ def slots_of(number, *tags):
 
 def test_batches_are_offered(world):
     assert isinstance(world.store, AsyncBatchCacheStore if world.is_async else BatchCacheStore)
+
+
+def test_many_begin_at_once(world):
+    slots = slots_of(100)
+    world.call("create_all")
+    assert world.took("begin_many", slots, NOW, True) == ["INSERT", "SELECT", "INSERT"]
+    assert world.took("begin_many", slots, NOW, True) == ["INSERT", "SELECT"]
+    assert world.took("begin_many", slots, NOW, False) == ["SELECT"]
+    begun = world.call("begin_many", [*slots, slots[0]], NOW, False)
+    assert begun == [world.call("begin", slot, NOW, False) for slot in [*slots, slots[0]]]
+    newer = world.call("begin_many", [*slots, slots[0]], NOW, True)
+    assert newer[0] == newer[-1]
+    assert all(new != old for new, old in zip(newer, begun, strict=True))
+    entries = [Entry(i, expires=NOW + 60) for i in range(100)]
+    assert world.call("write_many", list(zip(slots, entries, begun[:-1], strict=True)), NOW) == [False] * 100
+    assert world.call("write_many", list(zip(slots, entries, newer[:-1], strict=True)), NOW) == [True] * 100
+
+
+def test_many_that_begin_are_few_statements(world, monkeypatch):
+    world.call("create_all")
+    monkeypatch.setattr("scalekit.cache.sqlalchemy._statements.NAMES", 16)
+    slots = [place(f"shop:{i}", f"shop:t{i}") for i in range(20)]
+    took = world.took("begin_many", slots, NOW, True)
+    assert took == ["INSERT"] * 2 + ["SELECT"] * 2 + ["INSERT"] * 2
+    assert world.call("begin_many", slots, NOW, False) == [world.missed(slot) for slot in slots]
 
 
 def test_many_are_read_and_written_at_once(world):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
 from scalekit._time import seconds
-from scalekit.cache._names import Registry, texts
+from scalekit.cache._names import texts
+from scalekit.cache._registry import Registry
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -44,6 +44,14 @@ class TieredCacheStore:
         return self._near.coherent
 
     @property
+    def listening_error(self) -> Exception | None:
+        """Why it is not `coherent`, perhaps: what ended the latest connection, or attempt at one; else None.
+
+        It is not forgotten when the next connection is made.
+        """
+        return self._far.link.listener.error
+
+    @property
     def epoch(self) -> object:
         """See `IndexedCacheStore.epoch`."""
         return self._store.epoch
@@ -68,6 +76,10 @@ class TieredCacheStore:
     def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: FBT001  # as the protocol has it
         """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
         return self._far.begin(slot, now, outdate)
+
+    def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: FBT001  # as above
+        """Return for each of `slots` what `begin` would, in one round trip."""
+        return self._far.begin_many(slots, now, outdate)
 
     def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry` in the far tier, unless outdated; the near tier gets it when it is read."""
