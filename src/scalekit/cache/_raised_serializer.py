@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._raised import Raised
 from scalekit.cache._same import same
+from scalekit.cache._serialized import dumped
 from scalekit.errors import SerialisationError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class RaisedSerializer:
         """
         if type(value) is Raised:
             return _MARK + _ERROR + self._written(value.error)
-        data = self._serializer.dumps(value)
+        data = dumped(self._serializer, value)
         return _MARK + _VALUE + data if data.startswith(_MARK) else data
 
     def loads(self, data: bytes, /) -> Any:
