@@ -230,10 +230,23 @@ def test_what_never_fits_is_not_kept_and_takes_the_old_value_away():
     put(store, "small", value="x")
     put(store, "big", value="old")
     snapshot = store.begin(place("big"), 0.0, True)
-    assert store.write(place("big"), Entry("x" * 11, expires=9.0), snapshot, 0.0)  # it was not outdated
+    assert not store.write(place("big"), Entry("x" * 11, expires=9.0), snapshot, 0.0)
     assert peek(store) == ["small"]
     put(store, "big", value="x" * 10)
     assert peek(store) == ["big"]
+
+
+def test_what_never_fits_is_loaded_by_each_call_and_told_as_not_stored():
+    told = []
+    cache = Cache(MemoryCacheStore(max_bytes=10, size_of=len), on_event=told.append)
+
+    @cache.cached(ttl=60)
+    def load(n: int) -> str:
+        return "x" * n
+
+    assert [load(11), load(11), load(9), load(9)] == ["x" * 11] * 2 + ["x" * 9] * 2
+    assert cache.stats().loads == 3
+    assert [event.outcome for event in told if event.name == "load"] == ["outdated", "outdated", "ok"]
 
 
 def test_sizes_are_asked_on_writes_alone():

@@ -5,27 +5,12 @@ from __future__ import annotations
 import pytest
 
 from scalekit.cache import Entry, MemoryCacheStore, Snapshot
-from scalekit.testing import CacheStoreSuite, ManualClock
 from scalekit.testing._cache_batches import BatchTests
-from scalekit.testing._cache_probe import CacheStoreProbe, place
-from scalekit.testing._driver import Driver
+from scalekit.testing._cache_probe import place
+from tests.testing.failing import failing, names_of
 
 RACE = "test_no_stale_value_in_a_race_of_batches_and_invalidations"
-TESTS = sorted({name for name in dir(BatchTests) if name.startswith("test_")} - {RACE})
-
-
-def failing(store, tests):
-    """The names of the suite's `tests` that `store` fails."""
-    failed = set()
-    for name in tests:
-        suite = CacheStoreSuite()
-        with Driver() as driver:
-            suite._probe = CacheStoreProbe(driver, store, ManualClock())
-            try:
-                getattr(suite, name)()
-            except Exception:
-                failed.add(name)
-    return failed
+TESTS = names_of(BatchTests, without={RACE})
 
 
 class Right(MemoryCacheStore):
@@ -274,7 +259,3 @@ def test_a_store_with_right_batches_fails_nothing(right):
 @pytest.mark.parametrize("broken", [StoresStaleBatches, IgnoresTagsInBatches])
 def test_the_race_alone_finds_staleness(broken):
     assert failing(broken(), [RACE]) == {RACE}
-
-
-def test_a_store_without_batches_is_asked_for_none():
-    assert failing(MemoryCacheStore(), [*TESTS, RACE]) == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scalekit._time import seconds
 from scalekit.cache._async_calls import async_cached_function, async_cached_many_function
 from scalekit.cache._async_read_many import AsyncReadMany
 from scalekit.cache._async_read_through import AsyncReadThrough
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
     from typing import ParamSpec, Unpack
 
-    from scalekit._time import Clock
+    from scalekit._time import Clock, Duration
     from scalekit.cache._failure import OnError, OnErrorInvalidate
     from scalekit.cache._function import AsyncCachedFunction, AsyncCachedManyFunction
     from scalekit.cache._policy import CachePolicy, PolicyOptions
@@ -282,6 +283,17 @@ class AsyncCache:
     async def clear(self) -> None:
         """End every entry of this namespace, and no other's."""
         await self._reads.invalidations.deliver((), [self._names.own_tag])
+
+    async def join(self, *, timeout: Duration = "5s") -> None:  # noqa: ASYNC109  # as in the sync twin
+        """Wait until nothing runs behind the callers' backs, as a test does before it looks at the outcome.
+
+        That is reloads of what was answered stale or early, and deliveries of what is queued. `TimeoutError`
+        if something still runs after `timeout` (of real time, whatever the cache's clock says).
+        """
+        longest = seconds(timeout, "timeout")
+        if not await self._reads.background.join(longest):
+            msg = f"something still runs behind the callers' backs after {longest:g} s"
+            raise TimeoutError(msg)
 
     def stats(self) -> CacheStats:
         """Return what this cache has counted since it was made."""

@@ -16,6 +16,8 @@ class CacheEvent(Event):
     | `set` | `ok` | a value was given |
     | `delete`, `invalidate`, `clear` | `ok`, `error`, `queued`, `replayed` | how what it was told to went |
     | `store` | `error` | the store's method `operation` failed with `error` |
+
+    A value is not stored if it was invalidated meanwhile, or if the store failed or has no room for it.
     """
 
     __slots__ = ("error", "operation", "tags")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scalekit._time import seconds
 from scalekit.cache._callables import accepted, check_callable
 from scalekit.cache._calls import cached_function, cached_many_function
 from scalekit.cache._capabilities import index_of, usable_store
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import ParamSpec, Unpack
 
-    from scalekit._time import Clock
+    from scalekit._time import Clock, Duration
     from scalekit.cache._failure import OnError, OnErrorInvalidate
     from scalekit.cache._function import CachedFunction, CachedManyFunction
     from scalekit.cache._policy import CachePolicy, PolicyOptions
@@ -276,6 +277,17 @@ class Cache:
     def clear(self) -> None:
         """End every entry of this namespace, and no other's."""
         self._reads.invalidations.deliver((), [self._names.own_tag])
+
+    def join(self, *, timeout: Duration = "5s") -> None:
+        """Wait until nothing runs behind the callers' backs, as a test does before it looks at the outcome.
+
+        That is reloads of what was answered stale or early, and deliveries of what is queued. `TimeoutError`
+        if something still runs after `timeout` (of real time, whatever the cache's clock says).
+        """
+        longest = seconds(timeout, "timeout")
+        if not self._reads.background.join(longest):
+            msg = f"something still runs behind the callers' backs after {longest:g} s"
+            raise TimeoutError(msg)
 
     def stats(self) -> CacheStats:
         """Return what this cache has counted since it was made."""

@@ -88,8 +88,9 @@ class CacheStore(Protocol):
 
         The check and the store are one atomic step with respect to `begin`, `delete`, `invalidate`
         and other writes of that key or those tags. A None for `snapshot` says that the value is
-        true as of this call: it is stored in any case, and outdates the loads that are running. An
-        entry that has expired already (`expires <= now`) only takes the old one away.
+        true as of this call: no change keeps it out, and it outdates the loads that are running. An
+        entry that has expired already (`expires <= now`) only takes the old one away, and counts as
+        stored. One for which the store has no room takes the old one away, too, and does not.
         """
         ...
 

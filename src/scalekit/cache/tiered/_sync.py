@@ -22,7 +22,8 @@ class TieredCacheStore:
     """A store in this process, `near`, in front of `far`, a `RedisCacheStore`, and coherent with it.
 
     `near` keeps copies of what was read from `far`, as the objects they are: a `MemoryCacheStore`, or another
-    `IndexedCacheStore` that never blocks. The server tells this process what others change, within a
+    `IndexedCacheStore` that never blocks. Several tiers, on whichever servers, may share one, and its bound:
+    each finds its own copies alone. The server tells this process what others change, within a
     millisecond as a rule; what this process changes itself it never sees stale, in whichever thread. When the
     connection over which the server tells is lost, copies are used no more at once; when it is silent, no
     longer than `max_staleness` (more than 0, default one second) after it last gave proof of life. So a call
