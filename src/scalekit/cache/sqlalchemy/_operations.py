@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry, Snapshot
+from scalekit.cache._serialized import dumped, fingerprint_of
 from scalekit.cache.sqlalchemy._record import (
     TOKEN_BYTES,
     is_key,
@@ -233,9 +234,9 @@ class Operations:
             life,
             min(life, max(0, int((entry.fresh_until - now) * 1_000))),
             int(entry.load_seconds * 1_000_000),
-            serializer.dumps(entry.value),
+            dumped(serializer, entry.value),
         )
-        return Written(packed(record, fingerprint=serializer.fingerprint), life, life + _HOUR)
+        return Written(packed(record, fingerprint=fingerprint_of(serializer)), life, life + _HOUR)
 
     def renew(self, run: Run, names: Iterable[bytes], life: int) -> bool:
         """Keep the rows of tags for as long as an entry lives; return whether that was news."""
