@@ -19,6 +19,8 @@ IMPURE = frozenset(
 )
 # Suites and fault wrappers are tests: they may use a test's tools, and every block.
 TEST_TOOLS = frozenset({"pytest", "hypothesis", "anyio"})
+# Packages that another one runs on: who asks for them depends on that one, and on nothing more.
+CARRIERS = {"greenlet": "sqlalchemy"}
 
 
 def floor(module: Module) -> int | None:  # noqa: PLR0911  # a table, one line per row
@@ -106,7 +108,7 @@ def _refusal(module: Module, target: Module) -> str | None:
 def _third_party_problems(module: Module, own: str, *, tools: frozenset[str] = frozenset()) -> list[str]:
     level = floor(module)
     found = {found.module.partition(".")[0]: found.line for found in imports(module) if found.module}
-    foreign = sorted(found.keys() - sys.stdlib_module_names - tools - {own})
+    foreign = sorted({CARRIERS.get(name, name) for name in found} - sys.stdlib_module_names - tools - {own})
     allowed = 1 if level == 2 or module.parts[:1] == ("redis",) else 0
     if tools or len(foreign) <= allowed:
         return [f"{module.name} imports {name}" for name in foreign] if tools else []

@@ -100,7 +100,7 @@ def test_what_the_table_allows_is_no_violation(planted):
                 import redis
         """,
         "cache/sql/__init__.py": "from scalekit.cache.sql._table import T",
-        "cache/sql/_table.py": "import sqlalchemy",
+        "cache/sql/_table.py": "import sqlalchemy\nrequire('greenlet', extra='sqlalchemy')",
         "cache/_sync.py": "import time\nfrom scalekit.cache.redis import R",
         "redis/__init__.py": "import redis",
         "ratelimit/__init__.py": "",

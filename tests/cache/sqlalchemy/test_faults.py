@@ -21,7 +21,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from scalekit.cache import Cache, Entry, Snapshot
 from scalekit.cache.sqlalchemy import SQLAlchemyCacheStore, _deadline
-from scalekit.cache.sqlalchemy._async import _LoopDeadline
+from scalekit.cache.sqlalchemy._async_deadline import LoopDeadline
 from scalekit.cache.sqlalchemy._deadline import Deadline
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
 from scalekit.testing._cache_probe import place
@@ -123,7 +123,7 @@ async def test_a_connect_that_takes_long_does_not_count_in_asyncio():
             driver_connection = None
 
     loop = asyncio.get_running_loop()
-    limit = _LoopDeadline(asyncio.timeout(None), 5)
+    limit = LoopDeadline(asyncio.timeout(None), 5)
     first = limit._timer
     real = loop.time
     try:

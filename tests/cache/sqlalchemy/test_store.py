@@ -215,7 +215,7 @@ def test_a_slot_without_tags(world):
 
 
 def test_purge_takes_away_what_is_over_and_nothing_else(world, monkeypatch):
-    monkeypatch.setattr(f"{type(world.store).__module__}._SWEPT", 4)
+    monkeypatch.setattr(_operations, "_PURGED", 4)
     for i in range(10):
         world.put(i, slot=place(f"shop:short{i}", f"shop:s{i}"), ttl=10)
         world.put(i, slot=place(f"shop:long{i}", f"shop:l{i}"), ttl=8 * 3_600)
@@ -231,6 +231,20 @@ def test_purge_takes_away_what_is_over_and_nothing_else(world, monkeypatch):
     world.clock.advance(30 * 3_600)
     world.call("purge")
     assert world.rows() == 0
+
+
+def test_the_token_of_a_load_is_kept_for_an_hour(world):
+    slots = [SLOT, place("shop:other", "shop:")]
+    [snapshot, _] = world.call("read_many", slots, NOW)
+    world.clock.advance(3_599)
+    assert world.call("purge") == 0
+    assert world.put("value", snapshot=snapshot, ttl=1)
+    world.clock.advance(1)
+    assert world.call("purge") == 2, "that of the load which did not end, and the value"
+    assert world.rows() == 3
+    world.clock.advance(3_600)
+    assert world.call("purge") == 1
+    assert world.sql("SELECT name FROM TABLE_ ORDER BY name") == [(tag_name("shop:"),), (tag_name("shop:t"),)]
 
 
 def test_a_load_that_began_on_an_expired_entry_is_stored_after_a_purge(world):

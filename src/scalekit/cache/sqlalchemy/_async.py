@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
-from scalekit.cache.sqlalchemy._deadline import duplicate, shut_down
+from scalekit.cache.sqlalchemy._leases import Leases, pauses
 from scalekit.cache.sqlalchemy._record import key_name, tag_name
 from scalekit.cache.sqlalchemy._statements import pieces
-from scalekit.errors import BackendError, BackendTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from sqlalchemy import Connection, MetaData
+    from sqlalchemy import MetaData
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from scalekit._time import Clock, Duration
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.sqlalchemy._database import Database
-
-_SWEPT = 1_000
 
 
 class AsyncSQLAlchemyCacheStore:
@@ -58,6 +56,7 @@ class AsyncSQLAlchemyCacheStore:
             breaker_reset=breaker_reset,
         )
         self._operations = BatchOperations(self._database.statements, self._database.clock)
+        self._leases = Leases(self._database.statements, self._database.clock)
         self._call = async_caller(self._database)
 
     @property
@@ -75,7 +74,7 @@ class AsyncSQLAlchemyCacheStore:
         removed = 0
         hand: bytes | None = b""
         while hand is not None:
-            hand, number = await self._call("purge", self._operations.sweep, hand, _SWEPT)
+            hand, number = await self._call("purge", self._operations.purge, hand)
             removed += number
         return removed
 
@@ -118,74 +117,32 @@ class AsyncSQLAlchemyCacheStore:
             stored = await self._call("write_many", self._operations.write_many, writes, now)
         return stored
 
+    async def acquire(self, key: str, owner: bytes, seconds: float, /) -> bool:
+        """Take or renew the lease of `key`; see `LeasingCacheStore.acquire`."""
+        got: bool = await self._call("acquire", self._leases.acquire, key, owner, seconds)
+        return got
 
-class _LoopDeadline:
-    """The deadline of one operation of a task."""
+    async def release(self, key: str, owner: bytes, /) -> None:
+        """Give the lease back; see `LeasingCacheStore.release`."""
+        await self._call("release", self._leases.release, key, owner)
 
-    __slots__ = ("_connection", "_timeout", "_timer", "_waiting", "expired")
-
-    def __init__(self, waiting: asyncio.Timeout, timeout: float) -> None:
-        self._waiting = waiting
-        self._timeout = timeout
-        self._connection: Any = None
-        self._timer = asyncio.get_running_loop().call_later(timeout, self._ring)
-        self.expired = False
-
-    def connected(self, connection: Connection) -> None:
-        """From now on the operation waits for `connection`, whatever time it took to get."""
-        self._connection = connection.connection.driver_connection
-        self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(self._timeout, self._ring)
-
-    def done(self) -> None:
-        """The operation waits for that connection no more."""
-        self._connection = None
-
-    def cancel(self) -> None:
-        """The operation has ended."""
-        self._timer.cancel()
-
-    def _ring(self) -> None:
-        if self._connection is None or self.expired:
-            self._waiting.reschedule(0)
-        else:
-            # The call then ends at once. Cancelled, it would say goodbye to a server that does not listen; it
-            # may be doing so already, for a task that was cancelled: then asyncpg waits for ever.
-            _hang_up(self._connection)
-            self._timer = asyncio.get_running_loop().call_later(self._timeout, self._ring)
-        self.expired = True
-
-
-def _hang_up(driver: Any) -> None:
-    """End a connection of asyncpg's or psycopg's, whoever waits for it."""
-    if hasattr(driver, "terminate"):
-        driver.terminate()
-    elif not driver.closed:
-        with duplicate(driver) as connected:
-            shut_down(connected)
+    async def wait(self, key: str, seconds: float, /) -> None:
+        """Return when the lease is given back or ends; see `SQLAlchemyCacheStore.wait`."""
+        ends = monotonic() + seconds
+        for pause in pauses():
+            left = ends - monotonic()
+            life = await self._call("wait", self._leases.left, key) if left > 0 else 0.0
+            if life <= 0:
+                return
+            await asyncio.sleep(min(pause, left, life))
 
 
 def async_caller(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return what does an operation in a greenlet: by its name, its function, and further arguments."""
     from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415  # needs SQLAlchemy
 
+    from scalekit.cache.sqlalchemy._async_deadline import spawned_in_time  # noqa: PLC0415  # as above
+
     if not database.dialect.remote:
         return partial(greenlet_spawn, database.call, None)
-    timeout = database.timeout
-
-    async def call(name: str, function: Callable[..., Any], *args: Any) -> Any:
-        waiting = asyncio.timeout(None)
-        try:
-            async with waiting:
-                limit = _LoopDeadline(waiting, timeout)
-                try:
-                    return await greenlet_spawn(database.call, limit, name, function, *args)
-                finally:
-                    limit.cancel()
-        except TimeoutError as error:
-            if isinstance(error, BackendError) or not waiting.expired():
-                raise
-            detail = f"no connection within {timeout * 1000:g} ms"
-            raise BackendTimeout(database.dialect.name, name, detail) from error
-
-    return call
+    return partial(spawned_in_time, database)

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
-from scalekit.cache.sqlalchemy import _greenlet
+from scalekit._extras import require
 from scalekit.cache.sqlalchemy._dialect import DRIVERS, KNOWN
 from scalekit.errors import ConfigurationError
 
@@ -32,8 +32,9 @@ def sync_engine(engine: object) -> Engine:
 
 
 def async_sync_engine(engine: object) -> Engine:
-    """Return the sync engine inside an `AsyncEngine`, which runs in greenlets."""
-    _greenlet.needed()
+    """Return the sync engine inside an `AsyncEngine`, which runs in greenlets; else `MissingExtra`."""
+    # SQLAlchemy 2.1 comes without it, and would miss it only at the first query.
+    require("greenlet", extra="sqlalchemy", needed_by="AsyncSQLAlchemyCacheStore")
     from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415  # loads asyncio
 
     if isinstance(engine, Engine):

@@ -16,6 +16,7 @@ from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry, Snapshot
 from scalekit.cache.sqlalchemy._record import (
     TOKEN_BYTES,
+    is_key,
     key_name,
     names_of,
     opened,
@@ -32,16 +33,18 @@ if TYPE_CHECKING:
     from scalekit.cache.sqlalchemy._run import Run
     from scalekit.cache.sqlalchemy._statements import Statements
 
-HOUR = 3_600_000
+_HOUR = 3_600_000
 """Milliseconds for which the row of a key is kept beyond its entry: for so long a load may take."""
 
-_TAG_KEPT = 6 * HOUR
+_TAG_KEPT = 6 * _HOUR
 """For so long a tag's row is kept at first; an entry that lives longer renews it by one more statement."""
 
 # A write in 32 looks at 64 rows, so on average two at each write: what is over is gone after as many writes
 # as there are rows, and no write looks at more. A chance, not a count: some processes write only a few times.
 _SWEPT = 64
 _CHANCE = 1 / 32
+_PURGED = 1_000
+"""Rows that one step of a purge looks at."""
 
 
 class Written(NamedTuple):
@@ -79,7 +82,7 @@ class Operations:
         tokens: dict[bytes, bytes] = {}
         if outdate:
             tokens[names[0]] = token = new_token()
-            run.changed(self.sql.outdate_loads(), (names[0], token, self.clock(), HOUR))
+            run.changed(self.sql.outdate_loads(), (names[0], token, self.clock(), _HOUR))
         tokens |= self._tokens(run, [name for name in names if name not in tokens])[0]
         return self.snapshot(run, names, tokens)
 
@@ -101,6 +104,10 @@ class Operations:
     def outdate(self, run: Run, names: Sequence[bytes]) -> None:
         """Give keys or tags a new token, and take entries away; `names` are sorted."""
         run.changed(self.sql.outdate(len(names)), (new_token(), *names))
+
+    def purge(self, run: Run, after: bytes) -> tuple[bytes | None, int]:
+        """Do one step of a purge; see `sweep`."""
+        return self.sweep(run, after, _PURGED)
 
     def sweep(self, run: Run, after: bytes, number: int) -> tuple[bytes | None, int]:
         """Take away what is over in the next rows; return the last name (None: the end) and a number."""
@@ -163,7 +170,9 @@ class Operations:
         """Return tokens for names that had none."""
         tokens = {name: new_token() for name in sorted(names)}
         clock = self.clock()
-        values = [value for name, token in tokens.items() for value in (name, token, clock, _TAG_KEPT)]
+        values = [
+            part for name, token in tokens.items() for part in (name, token, clock, _kept_at_first(name))
+        ]
         if run.changed(self.sql.make(len(tokens)), tuple(values)) < len(tokens):
             # Others were faster. What is gone again gets a token that no write will find.
             found, _ = self._tokens(run, list(tokens))
@@ -185,8 +194,8 @@ class Operations:
             tokens |= self.made(run, lost)
             kept = min(kept, _TAG_KEPT)
         data, life, keep = self.written(slot, entry, tokens, now)
-        if kept < keep - HOUR:
-            self.renew(run, tokens, keep - HOUR)
+        if kept < (life or 0):
+            self.renew(run, tokens, life or 0)
         clock = self.clock()
         run.changed(self.sql.put(), (key_name(slot.key), new_token(), data, clock, life, clock, keep))
 
@@ -199,17 +208,17 @@ class Operations:
         sql = self.sql.store(len(own))
         values: tuple[Any, ...] = (data, clock, life, clock, keep, name, token)
         if own:
-            values += (clock, keep - HOUR, *(part for pair in own.items() for part in pair))
+            values += (clock, life or 0, *(part for pair in own.items() for part in pair))
         if run.changed(sql, values):
             return True
         # The tags may be as they were, and only not kept for long enough.
-        return bool(own) and self.renew(run, own, keep - HOUR) and bool(run.changed(sql, values))
+        return bool(own) and self.renew(run, own, life or 0) and bool(run.changed(sql, values))
 
     def written(self, slot: Slot, entry: Entry, tokens: Mapping[bytes, bytes], now: float) -> Written:
         """Return what `entry` is in a row, with `tokens` of its tags."""
         life = max(0, int((entry.expires - now) * 1_000))
         if not life:
-            return Written(None, None, HOUR)
+            return Written(None, None, _HOUR)
         serializer = slot.serializer
         record = (
             section(slot.tags, tokens),
@@ -219,7 +228,7 @@ class Operations:
             int(entry.load_seconds * 1_000_000),
             serializer.dumps(entry.value),
         )
-        return Written(packed(record, fingerprint=serializer.fingerprint), life, life + HOUR)
+        return Written(packed(record, fingerprint=serializer.fingerprint), life, life + _HOUR)
 
     def renew(self, run: Run, names: Iterable[bytes], life: int) -> bool:
         """Keep the rows of tags for as long as an entry lives; return whether that was news."""
@@ -233,6 +242,10 @@ class Operations:
 def new_token() -> bytes:
     """Return a token that was never there before."""
     return os.urandom(TOKEN_BYTES)
+
+
+def _kept_at_first(name: bytes) -> int:
+    return _HOUR if is_key(name) else _TAG_KEPT
 
 
 def with_snapshot(entry: Entry, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Entry:

@@ -1,6 +1,6 @@
 """What lies in the table: the names of rows, and the entry in a row's `data`.
 
-    k:<key>   the row of a key       t:<tag>   the row of a tag
+    k:<key>   the row of a key       t:<tag>   the row of a tag       l:<key>   the lease of a key
 
 A name of more than `_LONGEST` bytes is replaced by its SHA-256, with "#" for the colon.
 
@@ -44,6 +44,16 @@ def _name(kind: bytes, name: str) -> bytes:
 def key_name(key: str) -> bytes:
     """Return the name of the row of `key`."""
     return _name(b"k", key)
+
+
+def lease_name(key: str) -> bytes:
+    """Return the name of the row that says who has the lease of `key`."""
+    return _name(b"l", key)
+
+
+def is_key(name: bytes) -> bool:
+    """Whether `name` is that of a key's row."""
+    return name.startswith(b"k")
 
 
 def tag_name(tag: str) -> bytes:

@@ -39,12 +39,12 @@ class Wishes:
             self.add(cache, tags)
 
 
-class Pending:
+class SessionWishes:
     """The wishes of one session: by savepoint, those of the outermost transaction or the next under None."""
 
     def __init__(self, *, is_async: bool) -> None:
         self.is_async = is_async
-        self.wishes: dict[SessionTransaction | None, Wishes] = {}
+        self.by_savepoint: dict[SessionTransaction | None, Wishes] = {}
         self.committed: SessionTransaction | None = None
 
 
@@ -64,34 +64,34 @@ def plain_session(session: Any) -> tuple[Session, bool]:
 
 def wish(session: Session, cache: Any, tags: dict[str, float], *, is_async: bool) -> None:
     """Remember `tags` of `cache` until the transaction of `session` ends."""
-    pending = session.info.setdefault(_KEY, Pending(is_async=is_async))
-    pending.wishes.setdefault(session.get_nested_transaction(), Wishes()).add(cache, tags)
+    remembered = session.info.setdefault(_KEY, SessionWishes(is_async=is_async))
+    remembered.by_savepoint.setdefault(session.get_nested_transaction(), Wishes()).add(cache, tags)
 
 
 def _after_commit(session: Session) -> None:
-    pending: Pending | None = session.info.get(_KEY)
-    if pending is not None:
+    remembered: SessionWishes | None = session.info.get(_KEY)
+    if remembered is not None:
         # Not here: the connections are not given back yet, and an error would leave the session in between.
-        pending.committed = session.get_nested_transaction() or session.get_transaction()
+        remembered.committed = session.get_nested_transaction() or session.get_transaction()
 
 
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
-    pending: Pending | None = session.info.get(_KEY)
-    if pending is None:
+    remembered: SessionWishes | None = session.info.get(_KEY)
+    if remembered is None:
         return
-    committed = pending.committed is transaction
+    committed = remembered.committed is transaction
     if transaction.parent is None:
         del session.info[_KEY]
-        if committed and None in pending.wishes:
-            deliver_all = deliver_from_greenlet if pending.is_async else deliver
-            deliver_all(pending.wishes[None].caches.values())
+        if committed and None in remembered.by_savepoint:
+            deliver_all = deliver_from_greenlet if remembered.is_async else deliver
+            deliver_all(remembered.by_savepoint[None].caches.values())
         return
-    wishes = pending.wishes.pop(transaction, None)
+    wishes = remembered.by_savepoint.pop(transaction, None)
     if committed and wishes is not None:
         parent: SessionTransaction | None = transaction.parent
         while parent is not None and not parent.nested:
             parent = parent.parent
-        pending.wishes.setdefault(parent, Wishes()).join(wishes)
+        remembered.by_savepoint.setdefault(parent, Wishes()).join(wishes)
 
 
 event.listen(Session, "after_commit", _after_commit)

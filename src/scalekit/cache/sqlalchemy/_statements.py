@@ -3,11 +3,11 @@
 
 One table holds everything, like the keys of a Redis server:
 
-    name     of a key or a tag, see `_record`
-    token    of a key: the token of its loads; of a tag: its token
+    name     of a key, a tag or a lease, see `_record`
+    token    of a key: the token of its loads; of a tag: its token; of a lease: its owner
     data     of a key: the entry, see `_record`, or NULL
     expires  when the entry ends
-    kept     when the row may be removed
+    kept     when the row may be removed; a lease ends then
 
 Times are milliseconds since 1970. A key's entry and the token of its loads share a row, so one
 statement checks the one and replaces the other: no lock is held between two statements, and none of
@@ -167,6 +167,18 @@ class Statements:
         if names == 1 or not self._dialect.in_order:
             return chosen
         return f"SELECT name FROM {{table}} WHERE name IN ({chosen}){self._dialect.in_order}"
+
+    def acquire(self) -> str:
+        """Take or renew a lease unless another has it; parameters: name, owner, now, how long, now."""
+        return self._made(
+            "INSERT INTO {table} (name, token, kept) VALUES (?, ?, {now} + ?)"
+            " ON CONFLICT (name) DO UPDATE SET token = excluded.token, kept = excluded.kept"
+            " WHERE {table}.token = excluded.token OR {table}.kept <= {now}"
+        )
+
+    def release(self) -> str:
+        """Give a lease back; parameters: name, owner."""
+        return self._made("DELETE FROM {table} WHERE name = ? AND token = ?")
 
     def look(self, rows: int) -> str:
         """Return the next rows as name, and whether row and data are over; parameters: now, now, after."""

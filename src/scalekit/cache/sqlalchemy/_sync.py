@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from scalekit._extras import require
 from scalekit.cache.sqlalchemy._deadline import connect_in_time, run_in_time
+from scalekit.cache.sqlalchemy._leases import Leases, pauses
 from scalekit.cache.sqlalchemy._record import key_name, tag_name
 from scalekit.cache.sqlalchemy._statements import pieces
 
@@ -18,8 +21,6 @@ if TYPE_CHECKING:
     from scalekit._time import Clock, Duration
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.sqlalchemy._database import Database
-
-_SWEPT = 1_000
 
 
 class SQLAlchemyCacheStore:
@@ -42,7 +43,8 @@ class SQLAlchemyCacheStore:
     A hit is one statement, and so is a write, with two more for tags that the entry would outlive; `delete`
     and `invalidate` are one for up to 2,048 names. Each is a transaction of its own (on PostgreSQL, in
     autocommit). A load may take an hour; one that takes longer may not be stored. One write in 32 also
-    removes what is over among 64 rows.
+    removes what is over among 64 rows. A lease (`lock="cluster"`) is taken, renewed and given back by one
+    statement; a process that waits for one looks at it every 10 to 50 ms, and has no connection in between.
 
     Errors: `BackendError` and its subclasses, with the driver's own error as cause; `SerialisationError` for
     a value that would not come back as it is; `ConfigurationError` for another engine, for a name that is
@@ -73,6 +75,7 @@ class SQLAlchemyCacheStore:
             breaker_reset=breaker_reset,
         )
         self._operations = BatchOperations(self._database.statements, self._database.clock)
+        self._leases = Leases(self._database.statements, self._database.clock)
         self._call = caller(self._database)
 
     @property
@@ -86,14 +89,14 @@ class SQLAlchemyCacheStore:
         self._call("create_all", self._database.create)
 
     def purge(self) -> int:
-        """Take away what is over, entries and tokens, a thousand rows at a time; return how many were.
+        """Take away what is over, a thousand rows at a time: entries, tokens, leases; return how many were.
 
         An entry whose tag was invalidated is over with its lifetime, like any other.
         """
         removed = 0
         hand: bytes | None = b""
         while hand is not None:
-            hand, number = self._call("purge", self._operations.sweep, hand, _SWEPT)
+            hand, number = self._call("purge", self._operations.purge, hand)
             removed += number
         return removed
 
@@ -135,6 +138,25 @@ class SQLAlchemyCacheStore:
         if writes:
             stored = self._call("write_many", self._operations.write_many, writes, now)
         return stored
+
+    def acquire(self, key: str, owner: bytes, seconds: float, /) -> bool:
+        """Take the lease of `key` for `seconds`, or renew it; False if another owner has it."""
+        got: bool = self._call("acquire", self._leases.acquire, key, owner, seconds)
+        return got
+
+    def release(self, key: str, owner: bytes, /) -> None:
+        """Give the lease back, if `owner` still has it."""
+        self._call("release", self._leases.release, key, owner)
+
+    def wait(self, key: str, seconds: float, /) -> None:
+        """Return when the lease of `key` is given back or ends, after `seconds` at the latest."""
+        ends = monotonic() + seconds
+        for pause in pauses():
+            left = ends - monotonic()
+            life = self._call("wait", self._leases.left, key) if left > 0 else 0.0
+            if life <= 0:
+                return
+            time.sleep(min(pause, left, life))
 
 
 def caller(database: Database) -> Callable[..., Any]:

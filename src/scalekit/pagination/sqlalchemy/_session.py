@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session, scoped_session
 
+from scalekit._extras import require
 from scalekit.errors import ConfigurationError
-from scalekit.pagination.sqlalchemy import _greenlet
 from scalekit.pagination.sqlalchemy._keys import NULLS_LARGEST
 from scalekit.pagination.sqlalchemy._shape import checked_select, described, entity_of, is_orm
 
@@ -23,7 +23,8 @@ def checked(session: Any, statement: object) -> Dialect:
 
 def async_checked(session: Any, statement: object) -> Dialect:
     """As `checked`, for the async kinds; raise `MissingExtra` without the greenlet that they need."""
-    _greenlet.needed()
+    # SQLAlchemy 2.1 comes without it, and would miss it only at the first query.
+    require("greenlet", extra="sqlalchemy", needed_by="AsyncSelectSource")
     from sqlalchemy.ext.asyncio import (  # noqa: PLC0415  # loads asyncio
         AsyncConnection,
         AsyncSession,
