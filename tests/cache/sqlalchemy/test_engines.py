@@ -76,6 +76,16 @@ def test_other_databases_are_refused_by_name():
     assert "for SQLite (pysqlite, aiosqlite) or PostgreSQL (psycopg, asyncpg)" in str(caught.value)
 
 
+@pytest.mark.parametrize(("store", "engine"), [(SYNC, sync()), (ASYNC, async_())])
+def test_a_sqlite_without_what_the_statements_need_is_refused(store, engine, monkeypatch):
+    made = engine()
+    monkeypatch.setattr(made.dialect.loaded_dbapi, "sqlite_version_info", (3, 32, 3))
+    with pytest.raises(ConfigurationError, match=r"on SQLite >= 3\.33; got"):
+        store(made)
+    monkeypatch.setattr(made.dialect.loaded_dbapi, "sqlite_version_info", (3, 33, 0))
+    store(made)
+
+
 def test_faces_take_their_kind():
     with pytest.raises(TypeError, match="AsyncCache"):
         Cache(AsyncSQLAlchemyCacheStore(async_()()))

@@ -25,6 +25,7 @@ from scalekit.cache.sqlalchemy._record import (
     tag_names,
     tokens_of,
 )
+from scalekit.cache.sqlalchemy._statements import NAMES, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -69,6 +70,8 @@ class Operations:
         clock = self.clock()
         rows = run.rows(*self.sql.read(names, clock))
         tokens = {row[0]: row[1] for row in rows}
+        if len(names) > NAMES:
+            tokens |= self._tokens(run, names[NAMES:])[0]
         for row in rows:
             if row[2] is not None and row[0] == names[0]:
                 entry = self.alive(run, slot, now, row=row, clock=clock, tokens=tokens)
@@ -170,21 +173,25 @@ class Operations:
         """Return tokens for names that had none."""
         tokens = {name: new_token() for name in sorted(names)}
         clock = self.clock()
-        values = [
-            part for name, token in tokens.items() for part in (name, token, clock, _kept_at_first(name))
-        ]
-        if run.changed(self.sql.make(len(tokens)), tuple(values)) < len(tokens):
+        made = 0
+        for part in parts(list(tokens.items())):
+            values = [value for name, token in part for value in (name, token, clock, _kept_at_first(name))]
+            made += run.changed(self.sql.make(len(part)), tuple(values))
+        if made < len(tokens):
             # Others were faster. What is gone again gets a token that no write will find.
             found, _ = self._tokens(run, list(tokens))
             return {name: found.get(name) or new_token() for name in tokens}
         return tokens
 
-    def _tokens(self, run: Run, names: Sequence[bytes]) -> tuple[dict[bytes, bytes], float]:
+    def _tokens(self, run: Run, names: list[bytes]) -> tuple[dict[bytes, bytes], float]:
         """Return the tokens of those of `names` that have one, and for how long all of these are kept."""
-        if not names:
-            return {}, math.inf
-        rows = run.rows(self.sql.tokens(len(names)), (self.clock(), *names))
-        return {row[0]: row[1] for row in rows}, min((row[2] for row in rows), default=math.inf)
+        tokens: dict[bytes, bytes] = {}
+        kept = math.inf
+        for part in parts(names):
+            for name, token, left in run.rows(self.sql.tokens(len(part)), (self.clock(), *part)):
+                tokens[name] = token
+                kept = min(kept, left)
+        return tokens, kept
 
     def _put(self, run: Run, slot: Slot, entry: Entry, now: float) -> None:
         tags = list(tag_names(slot.tags))
@@ -205,14 +212,45 @@ class Operations:
         own = dict(zip(tags, tokens, strict=True))
         data, life, keep = self.written(slot, entry, own, now)
         clock = self.clock()
-        sql = self.sql.store(len(own))
-        values: tuple[Any, ...] = (data, clock, life, clock, keep, name, token)
-        if own:
-            values += (clock, life or 0, *(part for pair in own.items() for part in pair))
-        if run.changed(sql, values):
+        values = (data, clock, life, clock, keep, name, token)
+        return self.stored(run, self.sql.store, values, rows=1, tags=own, life=life or 0)
+
+    def stored(
+        self,
+        run: Run,
+        sql: Callable[[int], str],
+        values: tuple[Any, ...],
+        *,
+        rows: int,
+        tags: Mapping[bytes, bytes],
+        life: int,
+    ) -> bool:
+        """Store the entries of `rows` rows, unless one of `tags` has changed; return whether all are stored.
+
+        `sql` makes the statement for a number of tags, and `values` are its parameters but for those.
+        """
+        if self._sent(run, sql, values, tags, life) == rows:
             return True
         # The tags may be as they were, and only not kept for long enough.
-        return bool(own) and self.renew(run, own, life or 0) and bool(run.changed(sql, values))
+        return bool(tags) and self.renew(run, tags, life) and self._sent(run, sql, values, tags, life) == rows
+
+    def _sent(
+        self,
+        run: Run,
+        sql: Callable[[int], str],
+        values: tuple[Any, ...],
+        tags: Mapping[bytes, bytes],
+        life: int,
+    ) -> int:
+        # Tags beyond what a statement takes are looked at before it, for it does not lock them either.
+        *before, last = list(parts(list(tags.items()))) or [[]]
+        for pairs in before:
+            if run.rows(self.sql.unchanged(len(pairs)), self._kept(pairs, life))[0][0] < len(pairs):
+                return 0
+        return run.changed(sql(len(last)), values + (self._kept(last, life) if last else ()))
+
+    def _kept(self, pairs: Iterable[tuple[bytes, bytes]], life: int) -> tuple[Any, ...]:
+        return (*(part for pair in pairs for part in pair), self.clock(), life)
 
     def written(self, slot: Slot, entry: Entry, tokens: Mapping[bytes, bytes], now: float) -> Written:
         """Return what `entry` is in a row, with `tokens` of its tags."""
@@ -235,8 +273,8 @@ class Operations:
         chosen = sorted(names)
         clock = self.clock()
         # Twice as long, so that not every write of a long-lived entry has to.
-        values = (clock, 2 * life + _TAG_KEPT, clock, life, *chosen)
-        return bool(run.changed(self.sql.renew(len(chosen)), values))
+        times = (clock, 2 * life + _TAG_KEPT, clock, life)
+        return sum(run.changed(self.sql.renew(len(part)), (*times, *part)) for part in parts(chosen)) > 0
 
 
 def new_token() -> bytes:
