@@ -18,6 +18,7 @@ from scalekit.cache._chance import chance
 from scalekit.cache._entry import Blind, Entry, Snapshot
 from scalekit.cache._freshness import SERVED, Standing, entry_of, standing
 from scalekit.cache._holdoff import Holdoff
+from scalekit.cache._pending import believed
 from scalekit.cache._raised import Raised, unwrapped
 from scalekit.cache._stores import async_loaded
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
@@ -53,13 +54,15 @@ class AsyncReadThrough:
 
     async def look(self, slot: Slot) -> Entry | Snapshot:
         """Return what the store has for `slot`; a `Blind` one where it fails, or cannot be believed."""
-        if self.invalidations and await self.invalidations.doubts(slot):
+        doubt = await self.invalidations.doubts(slot) if self.invalidations else None
+        if doubt == "all":
             return self.invalidations.blind
         try:
-            return await self.store.read(slot, self.clock())
+            found = await self.store.read(slot, self.clock())
         except BackendError as error:
             self.excuse("read", error, slot)
             return self.invalidations.blind
+        return found if doubt is None or believed(found, doubt) else self.invalidations.blind
 
     async def get(
         self,

@@ -18,6 +18,7 @@ from scalekit.cache._flight import Flights
 from scalekit.cache._freshness import SERVED, Standing, entry_of, standing
 from scalekit.cache._holdoff import Holdoff
 from scalekit.cache._invalidations import Invalidations
+from scalekit.cache._pending import believed
 from scalekit.cache._raised import Raised, unwrapped
 from scalekit.cache._stores import loaded
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
@@ -53,13 +54,15 @@ class ReadThrough:
 
     def look(self, slot: Slot) -> Entry | Snapshot:
         """Return what the store has for `slot`; a `Blind` one where it fails, or cannot be believed."""
-        if self.invalidations and self.invalidations.doubts(slot):
+        doubt = self.invalidations.doubts(slot) if self.invalidations else None
+        if doubt == "all":
             return self.invalidations.blind
         try:
-            return self.store.read(slot, self.clock())
+            found = self.store.read(slot, self.clock())
         except BackendError as error:
             self.excuse("read", error, slot)
             return self.invalidations.blind
+        return found if doubt is None or believed(found, doubt) else self.invalidations.blind
 
     def get(
         self,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from sqlalchemy.exc import SQLAlchemyError
 
 from scalekit.cache._chance import chance
-from scalekit.cache._entry import Entry, Snapshot
+from scalekit.cache._entry import Entry, NamedEntry, Snapshot
 from scalekit.cache.sqlalchemy._record import (
     TOKEN_BYTES,
     is_key,
@@ -141,14 +141,15 @@ class Operations:
             return None
         tags, written, life, fresh, load, data = record
         left = row[3] if clock is None else written + life - clock
-        if left <= 0 or not (tags == section(slot.tags, tokens) or self._unchanged(run, tags, tokens)):
+        named = tags == section(slot.tags, tokens)
+        if left <= 0 or not (named or self._unchanged(run, tags, tokens)):
             return None
         try:
             value = slot.serializer.loads(data)
         except ValueError:
             return None
         left = min(left, life)  # a clock may have been set back
-        return Entry(
+        return (NamedEntry if named else Entry)(
             value,
             expires=now + left / 1_000,
             fresh_until=now + (left - life + fresh) / 1_000,
