@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import subprocess
 import sys
@@ -20,7 +21,7 @@ RESET = 1.0
 
 def opened(*, failures=1, reset=RESET, at=100.0, on_change=None):
     """A breaker whose last failing call began and ended at `at`."""
-    breaker = Breaker(failures=failures, reset=reset, on_change=on_change)
+    breaker = Breaker("redis", failures=failures, reset=reset, on_change=on_change)
     for _ in range(failures):
         breaker.failed(breaker.admit(at), at, at)
     assert breaker.state == "open"
@@ -73,6 +74,7 @@ class Calls(RuleBasedStateMachine):
     def start(self, failures, reset, patience):
         self.changes = []
         self.breaker = Breaker(
+            "redis",
             failures=failures,
             reset=reset,
             patience=patience,
@@ -137,7 +139,7 @@ TestCalls.settings = settings(max_examples=60, stateful_step_count=40, deadline=
 
 
 def test_it_opens_after_as_many_failures_in_a_row_as_it_was_told():
-    breaker = Breaker(failures=3, reset=RESET)
+    breaker = Breaker("redis", failures=3, reset=RESET)
     for outcome in ("failed", "failed", "ok", "failed", "failed"):
         generation = breaker.admit(100.0)
         breaker.succeeded(generation) if outcome == "ok" else breaker.failed(generation, 100.0, 100.0)
@@ -158,7 +160,7 @@ def test_it_opens_after_as_many_failures_in_a_row_as_it_was_told():
     ],
 )
 def test_service_resumes_within_reset_of_the_failing_attempts_beginning(took, due):
-    breaker = Breaker(failures=1, reset=RESET)
+    breaker = Breaker("redis", failures=1, reset=RESET)
     breaker.failed(breaker.admit(100.0), 100.0, 100.0 + took)
     assert breaker.retry_in(100.0 + took) == due - took
     assert breaker.admit(math.nextafter(100.0 + due, 0.0)) is None
@@ -187,7 +189,7 @@ def test_one_good_probe_restores_service_and_all_failures_are_forgiven():
 
 
 def test_late_failures_from_before_do_not_reopen_it():
-    breaker = Breaker(failures=1, reset=RESET)
+    breaker = Breaker("redis", failures=1, reset=RESET)
     late = [breaker.admit(100.0) for _ in range(5)]
     breaker.failed(late.pop(), 100.0, 100.0)
     breaker.failed(late.pop(), 100.0, 100.5)
@@ -201,7 +203,7 @@ def test_late_failures_from_before_do_not_reopen_it():
 
 
 def test_late_successes_from_before_do_not_close_it():
-    breaker = Breaker(failures=1, reset=RESET)
+    breaker = Breaker("redis", failures=1, reset=RESET)
     late = [breaker.admit(100.0) for _ in range(3)]
     breaker.failed(late.pop(), 100.0, 100.0)
     breaker.succeeded(late.pop())
@@ -214,7 +216,7 @@ def test_late_successes_from_before_do_not_close_it():
 
 
 def test_late_cancellations_from_before_do_not_free_the_probes_slot():
-    breaker = Breaker(failures=1, reset=RESET)
+    breaker = Breaker("redis", failures=1, reset=RESET)
     late, failing = breaker.admit(100.0), breaker.admit(100.0)
     breaker.failed(failing, 100.0, 100.0)
     breaker.abandoned(late)
@@ -253,7 +255,7 @@ def test_a_probe_that_never_reports_is_replaced():
 def test_a_probe_that_only_took_long_has_its_say():
     """Otherwise a server that answers slower than `patience` would never be let in again."""
     for outcome, state in (("succeeded", "closed"), ("failed", "open")):
-        breaker = Breaker(failures=1, reset=RESET, patience=5.0)
+        breaker = Breaker("redis", failures=1, reset=RESET, patience=5.0)
         breaker.failed(breaker.admit(100.0), 100.0, 100.0)
         slow = breaker.admit(101.0)
         assert breaker.admit(106.0) is not None
@@ -285,7 +287,10 @@ def test_a_hook_may_ask_the_breaker():
     """It is called without the lock."""
     answers = []
     breaker = Breaker(
-        failures=1, reset=RESET, on_change=lambda *_: answers.append((breaker.state, breaker.admit(0.0)))
+        "redis",
+        failures=1,
+        reset=RESET,
+        on_change=lambda *_: answers.append((breaker.state, breaker.admit(0.0))),
     )
     breaker.failed(breaker.admit(100.0), 100.0, 100.0)
     breaker.succeeded(breaker.admit(101.0))
@@ -312,6 +317,46 @@ def test_a_caller_that_waited_while_the_probe_closed_it_gets_in():
     generation = breaker.admit(101.0)
     breaker.failed(generation, 101.0, 101.0)
     assert breaker.state == "open", "its outcome does not count"
+
+
+# -- what the log says ------------------------------------------------------------------------------
+
+
+def test_an_outage_is_logged_once_when_it_begins_and_once_when_it_ends(caplog):
+    caplog.set_level(logging.DEBUG)
+    breaker = Breaker("redis", failures=2, reset=RESET)
+    for now in (100.0, 100.0, 101.0, 102.0):  # the last two are probes
+        breaker.failed(breaker.admit(now), now, now, "no answer\n  within 50 ms")
+    [record] = caplog.records
+    assert (record.name, record.levelno) == ("scalekit", logging.WARNING)
+    assert record.getMessage() == (
+        "redis failed 2 times in a row: the circuit breaker is open, one call every 1 s tries again"
+        " (no answer within 50 ms)"
+    )
+    caplog.clear()
+    breaker.succeeded(breaker.admit(103.0))
+    breaker.succeeded(breaker.admit(103.0))
+    assert [(record.name, record.levelno, record.getMessage()) for record in caplog.records] == [
+        ("scalekit", logging.INFO, "redis answers again: the circuit breaker is closed")
+    ]
+
+
+def test_failures_short_of_an_outage_are_not_logged(caplog):
+    caplog.set_level(logging.DEBUG)
+    breaker = Breaker("redis", failures=2, reset=RESET)
+    breaker.failed(breaker.admit(100.0), 100.0, 100.0)
+    breaker.succeeded(breaker.admit(100.0))
+    assert not caplog.records
+
+
+def test_a_server_that_answers_costs_no_logging():
+    code = (
+        "import sys; from scalekit._breaker import Breaker;"
+        "breaker = Breaker('redis', failures=2, reset=1.0);"
+        "breaker.failed(breaker.admit(0.0), 0.0, 0.0); breaker.succeeded(breaker.admit(0.0));"
+        "assert 'logging' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=10)
 
 
 # -- under threads ----------------------------------------------------------------------------------
@@ -365,7 +410,7 @@ def test_threads_that_fail_together_open_it_once():
     turns = 20
     changes = []
     breakers = [
-        Breaker(failures=16, reset=RESET, on_change=lambda *change: changes.append(change))
+        Breaker("redis", failures=16, reset=RESET, on_change=lambda *change: changes.append(change))
         for _ in range(turns)
     ]
     tickets = [breaker.admit(100.0) for breaker in breakers]
@@ -386,7 +431,7 @@ def test_threads_that_fail_together_open_it_once_wherever_they_meet():
     turns = 10
     changes = []
     breakers = [
-        Breaker(failures=Yielding(1), reset=RESET, on_change=lambda *change: changes.append(change))
+        Breaker("redis", failures=Yielding(1), reset=RESET, on_change=lambda *change: changes.append(change))
         for _ in range(turns)
     ]
     in_threads(8, lambda turn: breakers[turn].failed(0, 100.0, 100.0), turns)
@@ -414,7 +459,7 @@ def test_a_lock_that_is_held_at_a_fork_is_free_in_the_child():
     script = """
 import os
 from scalekit._breaker import Breaker
-breaker = Breaker(failures=1, reset=1.0)
+breaker = Breaker("redis", failures=1, reset=1.0)
 breaker.failed(breaker.admit(0.0), 0.0, 0.0)
 with breaker._lock:
     child = os.fork()

@@ -8,12 +8,35 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from scalekit import events
+from scalekit.cache import AsyncCache, Cache
 from scalekit.errors import ConfigurationError
 from scalekit.events import Counters, Event, LinkEvent, fan_out, guarded, log_to
+from scalekit.ratelimit import AsyncRateLimiter, RateLimiter
+
+
+async def coroutine_function(event): ...
+
+
+class AsyncHook:
+    async def __call__(self, event): ...
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [coroutine_function, partial(coroutine_function), AsyncHook(), AsyncHook().__call__],
+    ids=["function", "partial", "object", "method"],
+)
+def test_a_hook_that_nobody_would_await_is_refused(hook):
+    for face in (Cache, AsyncCache, partial(RateLimiter, "2/m"), partial(AsyncRateLimiter, "2/m")):
+        with pytest.raises(ConfigurationError, match="expected on_event as a plain function"):
+            face(on_event=hook)
+    with pytest.raises(ConfigurationError, match="expected hooks as a plain function"):
+        fan_out(print, hook)
 
 
 class Loaded(Event):
@@ -215,12 +238,49 @@ def logger(caplog):
 
 
 def test_log_to_writes_one_line_at_info(logger, caplog):
-    event = Loaded("load", attempts=2, key="a\nb", outcome="error")
+    event = Loaded("load", attempts=2, key="a\nb")
     log_to(logger)(event)
     [record] = caplog.records
     assert (record.name, record.levelno) == ("tests.events", logging.INFO)
-    assert record.getMessage() == "cache.load error"
+    assert record.getMessage() == "cache.load ok"
     assert record.scalekit == event.fields()
+
+
+class Failed(Event):
+    """An event that has its error."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error):
+        super().__init__("cache", "store", outcome="error")
+        self.error = error
+
+
+@pytest.mark.parametrize(
+    ("level", "written"),
+    [(logging.DEBUG, logging.WARNING), (logging.INFO, logging.WARNING), (logging.ERROR, logging.ERROR)],
+)
+@pytest.mark.parametrize("outcome", ["error", "open"])
+def test_what_went_wrong_is_a_warning_at_least(logger, caplog, outcome, level, written):
+    log_to(logger, level=level)(Event("link", "breaker", outcome=outcome))
+    [record] = caplog.records
+    assert (record.levelno, record.getMessage()) == (written, f"link.breaker {outcome}")
+
+
+def test_what_went_wrong_is_written_where_only_warnings_are(logger, caplog):
+    logger.setLevel(logging.WARNING)
+    for outcome in ("ok", "error"):
+        log_to(logger)(Event("cache", "load", outcome=outcome))
+    assert [record.getMessage() for record in caplog.records] == ["cache.load error"]
+
+
+def test_the_line_has_the_text_of_the_error_if_there_is_one(logger, caplog):
+    log_to(logger)(Failed(OSError("gone\n  for 100% good")))
+    log_to(logger)(Failed(None))
+    assert [record.getMessage() for record in caplog.records] == [
+        "cache.store error: OSError: gone for 100% good",
+        "cache.store error",
+    ]
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING])

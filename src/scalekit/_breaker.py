@@ -7,6 +7,9 @@ M. Nygard, "Release It!", chapter 5: closed (calls pass), open (calls are refuse
 Every admitted call carries the *generation* it was admitted in, and an outcome counts only for its
 own generation. Otherwise the late failures of calls that began before the breaker opened would
 reopen it after a good probe, and their late successes would close it under a dead server.
+
+An outage costs its callers little, so nobody might notice: its beginning is logged as a warning and its
+end as information, by the logger "scalekit", with or without a hook. Probes that fail in between are not.
 """
 
 from __future__ import annotations
@@ -16,11 +19,14 @@ import threading
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from weakref import WeakSet
 
+from scalekit.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 State: TypeAlias = 'Literal["closed", "open", "half-open"]'
 
+_OUTAGE = "%s failed %d times in a row: the circuit breaker is open, one call every %g s tries again (%s)"
 
 _alive: WeakSet[Breaker] = WeakSet()
 
@@ -34,8 +40,17 @@ if hasattr(os, "register_at_fork"):  # a lock that is held at the fork has no ho
     os.register_at_fork(after_in_child=_renew_locks)
 
 
+def checked_failures(given: object) -> int:
+    """Return a user's `breaker_failures`; `ConfigurationError` for what is no number of failures."""
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise ConfigurationError("breaker_failures", given, "as an integer >= 1")
+    return given
+
+
 class Breaker:
     """Opens after `failures` failed calls in a row, lets one probe through every `reset` seconds.
+
+    `backend` is what the log calls the server.
 
     A probe that reports nothing within `patience` seconds (default: ten times `reset`) is taken for lost,
     and the next caller probes in its place.
@@ -45,6 +60,7 @@ class Breaker:
 
     __slots__ = (
         "__weakref__",
+        "_backend",
         "_failures",
         "_generation",
         "_limit",
@@ -59,12 +75,14 @@ class Breaker:
 
     def __init__(
         self,
+        backend: str,
         *,
         failures: int,
         reset: float,
         patience: float | None = None,
         on_change: Callable[[State, int], None] | None = None,
     ) -> None:
+        self._backend = backend
         self._limit = failures
         self._reset = reset
         self._patience = 10 * reset if patience is None else patience
@@ -92,6 +110,10 @@ class Breaker:
         """Return the seconds until the next probe may pass; 0.0 if none has to be waited for."""
         retry_at = self._retry_at
         return 0.0 if retry_at is None else max(0.0, retry_at - now)
+
+    def refusal(self, now: float) -> str:
+        """Return what to tell a caller who is refused."""
+        return f"not asked, the circuit breaker is open; next probe in {self.retry_in(now):.3f} s"
 
     def admit(self, now: float) -> int | None:
         """Return the generation to report the outcome with, or None if the call is refused."""
@@ -128,15 +150,17 @@ class Breaker:
                 self._probing = False
         if closes:
             self._changed("closed", 0)
+            _log("INFO", "%s answers again: the circuit breaker is closed", self._backend)
 
-    def failed(self, generation: int, began: float, now: float) -> None:
-        """Report that an admitted call, begun at `began`, got no answer until `now`."""
+    def failed(self, generation: int, began: float, now: float, detail: str = "no answer") -> None:
+        """Report that an admitted call, begun at `began`, got no answer until `now`; `detail` says why."""
         with self._lock:
             if generation != self._generation or (self._retry_at is not None and not self._probing):
                 return
             self._failures += 1
             failures = self._failures
             opens = failures >= self._limit
+            is_news = self._retry_at is None  # and not a probe that failed
             if opens:
                 # Counted from the attempt's beginning, so that service resumes within `reset` of the
                 # server's return; half of it at least, lest a deadline above `reset` never opens.
@@ -144,6 +168,9 @@ class Breaker:
                 self._probing = False
         if opens:
             self._changed("open", failures)
+        if opens and is_news:
+            detail = " ".join(detail.split())  # one line: a driver's text may have several
+            _log("WARNING", _OUTAGE, self._backend, failures, self._reset, detail)
 
     def abandoned(self, generation: int) -> None:
         """Report that an admitted call ended without an outcome: its task was cancelled."""
@@ -154,3 +181,9 @@ class Breaker:
     def _changed(self, state: State, failures: int) -> None:
         if self._on_change is not None:
             self._on_change(state, failures)
+
+
+def _log(level: Literal["INFO", "WARNING"], text: str, *arguments: object) -> None:
+    import logging  # noqa: PLC0415  # costs import time that only an outage should pay
+
+    logging.getLogger("scalekit").log(getattr(logging, level), text, *arguments)

@@ -72,13 +72,23 @@ class Hook(Protocol):
         """Take note of `event`; the return value is ignored."""
 
 
+_WRONG = frozenset({"error", "open"})
+"""Outcomes that somebody should look at."""
+
 _Emit: TypeAlias = "Callable[[Event], None]"
 
 
-def guarded(hook: Hook | None) -> _Emit | None:
-    """Wrap `hook` so that its failures are logged once and never reach the call it observes."""
+def guarded(hook: Hook | None, *, parameter: str = "on_event") -> _Emit | None:
+    """Wrap `hook` so that its failures are logged once and never reach the call it observes.
+
+    `ConfigurationError`, naming `parameter`, for a coroutine function: it would never run.
+    """
     if hook is None:
         return None
+    import inspect  # noqa: PLC0415  # costs import time that only those who listen should pay
+
+    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
+        raise ConfigurationError(parameter, hook, "as a plain function: nobody would await a coroutine")
     unreported = threading.Lock()  # never released: of all threads at once, one takes it
 
     def emit(event: Event) -> None:
@@ -98,12 +108,12 @@ def guarded(hook: Hook | None) -> _Emit | None:
 def fan_out(*hooks: Hook) -> Hook:
     """Return one hook that calls each of `hooks`; one that raises does not keep the others from running.
 
-    Raises `ConfigurationError` for a hook that cannot be called.
+    Raises `ConfigurationError` for a hook that cannot be called, or would have to be awaited.
     """
     for hook in hooks:
         if not callable(hook):
             raise ConfigurationError("hooks", hook, "as callables of one event")
-    emitters = [emit for hook in hooks if (emit := guarded(hook)) is not None]
+    emitters = [emit for hook in hooks if (emit := guarded(hook, parameter="hooks")) is not None]
 
     def emit_all(event: Event) -> None:
         for emit in emitters:
@@ -115,8 +125,9 @@ def fan_out(*hooks: Hook) -> Hook:
 def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
     """Return a hook that writes each event to `logger` as one line; `level` defaults to INFO (20).
 
-    The event's fields are in the record's attribute `scalekit`. Raises `ConfigurationError` for what is
-    no logger, such as its name, and for a level that is no integer.
+    What went wrong, an outcome "error" or "open", is written as WARNING if `level` is lower, and with the
+    text of its error if the event has one. The event's fields are in the record's attribute `scalekit`.
+    Raises `ConfigurationError` for what is no logger, such as its name, and for a level that is no integer.
     """
     import logging  # noqa: PLC0415  # whoever has a logger has loaded it; the others need not
 
@@ -126,10 +137,17 @@ def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
         raise ConfigurationError("level", level, "as an integer, such as logging.INFO")
 
     def write(event: Event) -> None:
-        if logger.isEnabledFor(level):
-            logger.log(
-                level, "%s.%s %s", event.block, event.name, event.outcome, extra={"scalekit": event.fields()}
-            )
+        wrong = event.outcome in _WRONG
+        due = max(level, logging.WARNING) if wrong else level
+        if not logger.isEnabledFor(due):
+            return
+        fields = event.fields()
+        line = f"{event.block}.{event.name} {event.outcome}"
+        error = fields.get("error") if wrong else None
+        if error is not None:
+            # One line, whatever a driver's error has: SQLAlchemy's has a statement on lines of its own.
+            line += f": {type(error).__name__}: {' '.join(str(error).split())}"
+        logger.log(due, "%s", line, extra={"scalekit": fields})
 
     return write
 

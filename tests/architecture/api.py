@@ -56,7 +56,7 @@ def _described(name: str, node: ast.stmt, home: Module, every: list[Module]) -> 
             bases = ", ".join(ast.unparse(base) for base in node.bases)
             decorators = "".join(f"@{ast.unparse(d)} " for d in node.decorator_list)
             yield f"{decorators}class {name}({bases})" if bases else f"{decorators}class {name}"
-            for member in _members(node, home, every):
+            for member in dict.fromkeys(_members(node, home, every)):  # bases may have one in common
                 yield f"  {member}"
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             yield _function(node)

@@ -17,6 +17,7 @@ IMPURE: dict[str, str] = {
     "cache._async_warming": "the same in tasks",
     "cache._pending": "a queue that threads share",
     "cache._chance": "chance itself",
+    "cache._unseen": "the log of what no caller sees, which threads share",
     "cache._exclusive": "one call at a time in what lives in memory: a lock is its whole purpose",
 }
 

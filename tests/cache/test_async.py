@@ -10,7 +10,7 @@ import inspect
 import pytest
 
 from scalekit.cache import AsyncCache, Cache, MemoryCacheStore
-from scalekit.cache._stores import AwaitableStore
+from scalekit.cache._awaitable import AwaitableStore
 from scalekit.errors import ConfigurationError
 from scalekit.testing import ManualClock
 

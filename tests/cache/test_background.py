@@ -14,8 +14,9 @@ import pytest
 from scalekit.cache._async_background import _MOST_TASKS, AsyncBackground
 from scalekit.cache._background import _MOST_THREADS, Background
 from scalekit.cache._flight import Flight, loading
+from scalekit.errors import ConfigurationError
 from scalekit.testing import Gate
-from tests.cache.either import DEADLINE, Source, Sync
+from tests.cache.either import DEADLINE, Async, Source, Sync
 from tests.servers.lifeline import wait_until
 
 
@@ -369,3 +370,71 @@ def test_many_stale_keys_are_reloaded_as_reads_ask_for_it(either, gate):
             face(find, x)
         face.settle()
     assert source.runs == 200
+
+
+@pytest.fixture(params=[Sync, Async])
+def face(request):
+    made = request.param()
+    yield made
+    made.close()
+
+
+def test_who_joins_waits_for_the_reload_of_what_was_stale(face, gate):
+    source = Source()
+    find = face.cached(source, ttl=10, stale_while_revalidate=60)
+    assert face(find, 7) == "7 v1"
+    face(face.cache.join)
+    face.clock.advance(11)
+    source.gate = gate
+    assert face(find, 7) == "7 v1"
+    joined = face.start(face.cache.join)
+    gate.wait_for_callers(1)
+    with pytest.raises(TimeoutError, match=r"something still runs behind the callers' backs after 0\.01 s"):
+        face(face.cache.join, timeout=0.01)
+    assert not joined.done()
+    gate.release()
+    joined.result(DEADLINE)
+    assert (face(find, 7), source.runs) == ("7 v2", 2)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "soon", None])
+def test_who_joins_has_some_time(face, timeout):
+    with pytest.raises(ConfigurationError, match="expected timeout "):
+        face(face.cache.join, timeout=timeout)
+
+
+def test_tasks_of_an_event_loop_that_is_closed_run_no_more():
+    background, loop = AsyncBackground(), asyncio.new_event_loop()
+
+    async def start():
+        background.start("k", asyncio.Event().wait)
+
+    loop.run_until_complete(start())
+    assert not asyncio.run(background.join(0.001))
+    tasks = list(background._running.values())
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.close()
+    assert asyncio.run(background.join(0.001))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_in_the_child_of_a_fork_nothing_runs():
+    script = """if True:
+        import os, threading
+        from scalekit.cache._background import Background
+        background, entered = Background(), threading.Event()
+        def work():
+            entered.set()
+            threading.Event().wait()
+        background.start("k", work)
+        entered.wait(30)
+        child = os.fork()
+        if not child:
+            os._exit(0 if background.join(0.001) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert not background.join(0.001)
+    """
+    env = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, env=env, timeout=DEADLINE)

@@ -185,6 +185,10 @@ class Batching(MemoryCacheStore):
         self.calls.append(("read_many", len(slots)))
         return [self.read(slot, now) for slot in slots]
 
+    def begin_many(self, slots, now, outdate, /):
+        self.calls.append(("begin_many", len(slots)))
+        return [self.begin(slot, now, outdate) for slot in slots]
+
     def write_many(self, writes, now, /):
         self.calls.append(("write_many", len(writes)))
         return [self.write(*write, now) for write in writes]
@@ -520,10 +524,8 @@ def test_a_reload_of_items_that_fails_is_held_off(face):
 
 
 def test_when_the_store_fails_items_are_loaded(kind):
-    face, shelf = (
-        kind(flaky(Batching(), rate=1.0, only={"read", "read_many", "write", "write_many", "begin"})),
-        Shelf(),
-    )
+    only = {"read", "read_many", "write", "write_many", "begin", "begin_many"}
+    face, shelf = kind(flaky(Batching(), rate=1.0, only=only)), Shelf()
     many = face.cached_many(shelf, ttl=60)
     assert face(many, [1, 2]) == {1: "1 v1", 2: "2 v1"}
     assert face(many, [1, 2]) == {1: "1 v2", 2: "2 v2"}
@@ -537,8 +539,8 @@ def test_when_the_store_fails_items_are_loaded(kind):
 class AsyncBatching:
     """`Batching`, to be awaited."""
 
-    def __init__(self):
-        self.store = Batching()
+    def __init__(self, store=None):
+        self.store = Batching() if store is None else store
         self.calls = self.store.calls
 
     async def read(self, slot, now, /):
@@ -559,6 +561,9 @@ class AsyncBatching:
     async def read_many(self, slots, now, /):
         return self.store.read_many(slots, now)
 
+    async def begin_many(self, slots, now, outdate, /):
+        return self.store.begin_many(slots, now, outdate)
+
     async def write_many(self, writes, now, /):
         return self.store.write_many(writes, now)
 
@@ -578,9 +583,104 @@ def test_one_round_trip_each_way(kind):
         ("write_many", 2),
         ("read_many", 3),
         ("write_many", 1),
+        ("begin_many", 2),
         ("write_many", 2),
         ("read_many", 1),
     ]
+    face.close()
+
+
+class Telling(Batching):
+    """A store that gives a snapshot with a stale entry, as one on a database."""
+
+    __slots__ = ()
+
+    def read(self, slot, now, /):
+        found = super().read(slot, now)
+        if isinstance(found, Entry) and found.fresh_until <= now:
+            found.snapshot = self.begin(slot, now, False)
+        return found
+
+
+@pytest.fixture
+def hundred(kind):
+    """A store of a hundred entries, all stale, and what is asked of it; all loads fail when told to."""
+    store = AsyncBatching() if kind.is_async else Batching()
+    face, shelf, ids = kind(store), Shelf(), list(range(100))
+
+    def find(**options):
+        find = face.cached_many(shelf, ttl=10, **options)
+        face(find, ids)
+        face.clock.advance(11)
+        store.calls.clear()
+        return find
+
+    yield face, shelf, ids, find, store.calls
+    face.close()
+
+
+def test_a_hundred_are_refreshed_in_two_round_trips(hundred):
+    face, _, ids, find, calls = hundred
+    face(find().refresh, *ids)
+    assert calls == [("begin_many", 100), ("write_many", 100)]
+
+
+def test_a_hundred_are_reloaded_behind_the_callers_back_in_two_round_trips(hundred):
+    face, shelf, ids, find, calls = hundred
+    face(find(stale_while_revalidate=60), ids)
+    face.settle()
+    assert calls == [("read_many", 100), ("begin_many", 100), ("write_many", 100)]
+    assert len(shelf.asked) == 2
+
+
+def test_a_hundred_are_loaded_after_their_end_in_two_round_trips_more(hundred):
+    face, shelf, ids, find, calls = hundred
+    face(find(stale_if_error=60), ids)
+    assert calls == [("read_many", 100), ("begin_many", 100), ("write_many", 100)]
+    assert len(shelf.asked) == 2
+
+
+def test_a_hundred_reserves_are_one_round_trip_more(hundred):
+    face, shelf, ids, find, calls = hundred
+    found = find(stale_if_error=60)
+    shelf.error = OSError("gone")
+    assert face(found, ids)[99] == "99 v1"
+    assert calls == [("read_many", 100), ("begin_many", 100), ("read_many", 100)]
+
+
+def test_what_came_with_a_stale_entry_is_not_asked_for(kind):
+    store = AsyncBatching(Telling()) if kind.is_async else Telling()
+    face, shelf = kind(store), Shelf()
+    find = face.cached_many(shelf, ttl=10, stale_while_revalidate=60)
+    assert face(find, [1, 2])[1] == "1 v1"
+    face.clock.advance(11)
+    store.calls.clear()
+    face(find, [1, 2])
+    face.settle()
+    assert store.calls == [("read_many", 2), ("write_many", 2)]
+    assert face(find, [1, 2])[1] == "1 v2"
+    face.close()
+
+
+@pytest.mark.parametrize("batches", [True, False])
+def test_an_event_names_the_stores_method_that_failed(kind, batches):
+    only = {"read", "begin", "write"} | ({"read_many", "begin_many", "write_many"} if batches else set())
+    store = Batching() if batches else MemoryCacheStore()
+    if kind.is_async and batches:
+        store = AsyncBatching()
+    face = kind(flaky(store, rate=1.0, only=only), watched=True)
+    many = face.cached_many(Shelf(), ttl=10)
+    face(many, [1])
+    face(many.refresh, 1)
+    told = [event.operation for event in face.events if event.name == "store"]
+    assert told == (["read_many", "begin_many"] if batches else ["read", "begin"])
+    face.close()
+
+
+def test_an_event_names_the_write_that_failed(kind):
+    face = kind(flaky(MemoryCacheStore(), rate=1.0, only={"write"}), watched=True)
+    face(face.cached_many(Shelf(), ttl=10), [1])
+    assert [event.operation for event in face.events if event.name == "store"] == ["write"]
     face.close()
 
 

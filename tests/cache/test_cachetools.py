@@ -9,13 +9,14 @@ from weakref import ref
 import cachetools
 import pytest
 
-from scalekit.cache import AsyncCache, Cache, Entry, Snapshot
-from scalekit.cache._stores import AwaitableStore
+from scalekit.cache import AsyncCache, Cache, Entry, NonblockingCacheStore, Snapshot
+from scalekit.cache._awaitable import AwaitableStore
 from scalekit.cache.cachetools import CachetoolsCacheStore
 from scalekit.errors import ConfigurationError
 from scalekit.testing import CacheStoreSuite, ManualClock
 from scalekit.testing._cache_probe import place
 from tests.cache.test_memory import has, put
+from tests.cache.test_memory_suite import VALUES
 
 ROOM = 100_000
 POLICIES = {
@@ -30,6 +31,9 @@ POLICIES = {
 
 
 class OfAnyPolicy(CacheStoreSuite):
+    protocols = (NonblockingCacheStore,)
+    values = VALUES
+
     @pytest.fixture(params=POLICIES)
     def cache(self, request):
         return POLICIES[request.param]()
@@ -54,12 +58,16 @@ class TestWithSizes(OfAnyPolicy):
 
 
 class TestAsAnAsyncStore(OfAnyPolicy):
+    protocols = ()
+
     @pytest.fixture(params=["LRU"])
     def store(self, request):
         return AwaitableStore(CachetoolsCacheStore(POLICIES[request.param]()))
 
 
 class TestInRealTime(CacheStoreSuite):
+    protocols = (NonblockingCacheStore,)
+
     @pytest.fixture
     def store(self):
         return CachetoolsCacheStore(cachetools.TTLCache(ROOM, 3_600))
@@ -148,7 +156,7 @@ def test_what_never_fits_takes_the_old_value_away(policy):
     store = CachetoolsCacheStore(policy(10, getsizeof=len))
     put(store, "k", value="old")
     snapshot = store.begin(place("k"), 0.0, True)
-    assert store.write(place("k"), Entry("x" * 11, expires=9.0), snapshot, 0.0)  # it was not outdated
+    assert not store.write(place("k"), Entry("x" * 11, expires=9.0), snapshot, 0.0)
     assert not has(store, "k")
 
 
@@ -186,7 +194,7 @@ def test_a_time_to_use_sees_key_and_value():
 def test_a_value_that_is_not_to_be_used_takes_the_old_one_away():
     store = CachetoolsCacheStore(cachetools.TLRUCache(10, lambda _key, value, now: now + value))
     put(store, "k", value=5.0)
-    put(store, "k", value=-1.0)
+    assert not store.write(place("k"), Entry(-1.0, expires=9.0), None, 0.0)
     assert not has(store, "k")
 
 

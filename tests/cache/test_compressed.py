@@ -239,7 +239,7 @@ def test_zstd_is_the_default_where_the_standard_library_has_it(standard_zstd):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"above": -1}, "expected above to be a number of bytes below 4 GiB; got -1"),
+        ({"above": -1}, "expected above as an integer from 1 to below 4 GiB; got -1"),
         ({"above": 1.5}, "expected above"),
         ({"above": True}, "expected above"),
         ({"max_bytes": 0}, "expected max_bytes"),
@@ -254,6 +254,12 @@ def test_zstd_is_the_default_where_the_standard_library_has_it(standard_zstd):
 def test_nonsense_is_refused(options, complaint):
     with pytest.raises(ConfigurationError, match=complaint):
         CompressedSerializer(Raw(), **options)
+
+
+@pytest.mark.parametrize("given", [MsgspecSerializer, Raw, None, "raw"])
+def test_what_is_no_serializer_is_refused(given):
+    with pytest.raises(ConfigurationError, match="expected serializer as an object with dumps"):
+        CompressedSerializer(given)
 
 
 def test_what_cannot_be_stored_is_refused_as_without_compression():

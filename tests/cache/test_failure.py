@@ -95,7 +95,7 @@ def no_replays(monkeypatch):
 @pytest.fixture
 def quick_replays(monkeypatch):
     for module in (_invalidations, _async_invalidations):
-        monkeypatch.setattr(module, "_REPLAY", 0.001)
+        monkeypatch.setattr(module, "REPLAY", 0.001)
     monkeypatch.setattr(_pending, "_BETWEEN_TRIES", 0.0)  # the clock of these tests stands still
 
 
@@ -257,7 +257,7 @@ def test_an_invalidation_or_a_set_that_fails_is_raised(either):
         ("store", "error", "delete"),
         ("delete", "error", None),
         ("delete", "error", None),
-        ("store", "error", "clear"),
+        ("store", "error", "invalidate"),
         ("clear", "error", None),
         ("store", "error", "write"),
         ("delete", "error", None),
@@ -311,6 +311,39 @@ def test_a_queued_invalidation_is_believed_before_it_is_delivered(either, switch
         ("invalidate", "replayed", None, ("cache:t",)),
     ]
     assert face.stats().invalidations == 1
+
+
+@pytest.mark.usefixtures("no_replays")
+def test_a_queued_clear_is_told_of_as_a_clear(either, switch):
+    face = either(switch, on_error_invalidate="queue", watched=True)
+    switch.off = True
+    face(face.cache.clear)
+    face(face.cache.invalidate_tags, "t")
+    switch.off = False
+    face.clock.advance(1)
+    face(face.cache.get, "k")
+    told = [(event.name, event.outcome, event.tags) for event in face.events]
+    assert [each for each in told if each[0] in {"clear", "invalidate"}] == [
+        ("clear", "queued", ("cache:",)),
+        ("invalidate", "queued", ("cache:t",)),
+        ("invalidate", "replayed", ("cache:t",)),
+        ("clear", "replayed", ("cache:",)),
+    ]
+
+
+@pytest.mark.usefixtures("no_replays")
+def test_a_replay_that_fails_names_the_stores_method(either, switch):
+    face = either(switch, on_error_invalidate="queue", watched=True)
+    for fails in ({"delete", "invalidate"}, {"invalidate"}, {"delete"}):
+        switch.fails = {"delete", "invalidate"}
+        face(face.cache.delete, "k")
+        face(face.cache.invalidate_tags, "t")
+        face.events.clear()
+        switch.fails = fails
+        face.clock.advance(1)
+        face(face.cache.get, "k")
+        operations = [event.operation for event in face.events if event.name == "store"]
+        assert operations == ["delete" if "delete" in fails else "invalidate"]
 
 
 @pytest.mark.usefixtures("no_replays")
@@ -516,7 +549,7 @@ def test_a_long_outage_does_not_fill_the_memory(either, switch, monkeypatch):
 def test_nothing_old_is_believed_in_a_storm_of_failures(monkeypatch):
     """Every third call of the store fails; what an invalidation that returned has ended is not seen again."""
     for module in (_invalidations, _async_invalidations):
-        monkeypatch.setattr(module, "_REPLAY", 0.001)
+        monkeypatch.setattr(module, "REPLAY", 0.001)
     store = flaky(MemoryCacheStore(), rate=0.3, seed=1, only=STORE_CALLS)
     cache = Cache(store, on_error_invalidate="queue", on_event=lambda event: None)
     source, oldest, stale = [0] * 3, [0] * 3, []

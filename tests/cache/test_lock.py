@@ -35,7 +35,7 @@ def cluster(either, kind, clock):
 def no_polls(monkeypatch):
     """Who waits is woken, or waits until the deadline."""
     for module in (_elections, _async_elections):
-        monkeypatch.setattr(module, "_WAIT", 2 * DEADLINE)
+        monkeypatch.setattr(module, "WAIT", 2 * DEADLINE)
 
 
 def both(cluster, source, **options):
@@ -65,7 +65,7 @@ def test_one_process_loads_and_the_other_is_woken_to_read(cluster, gate):
 
 def test_a_lost_wake_up_is_made_good(cluster, gate, monkeypatch):
     for module in (_elections, _async_elections):
-        monkeypatch.setattr(module, "_WAIT", 0.005)
+        monkeypatch.setattr(module, "WAIT", 0.005)
     source = Source(gate=gate)
     (one, find), (other, find_too) = both(cluster, source)
     first = one.start(find, 7)
@@ -242,7 +242,7 @@ def test_a_renewal_that_finds_another_holder_is_the_last(cluster, gate):
 
 def test_a_dead_holder_is_waited_for_until_its_lease_ends(cluster, clock, monkeypatch):
     for module in (_elections, _async_elections):
-        monkeypatch.setattr(module, "_WAIT", 0.005)
+        monkeypatch.setattr(module, "WAIT", 0.005)
     (one, find), _ = both(cluster, Source())
     cluster.leases.held[f"cache:{find.key(7)}"] = (b"dead", clock() + 30)
     waiting = one.start(find, 7)
@@ -254,7 +254,7 @@ def test_a_dead_holder_is_waited_for_until_its_lease_ends(cluster, clock, monkey
 
 def test_patience_ends_after_20_leases(cluster, clock, monkeypatch):
     for module in (_elections, _async_elections):
-        monkeypatch.setattr(module, "_WAIT", 0.005)
+        monkeypatch.setattr(module, "WAIT", 0.005)
     (one, find), _ = both(cluster, Source(), lease=1.0)
     cluster.leases.held[f"cache:{find.key(7)}"] = (b"busy", clock() + LONG)
     waiting = one.start(find, 7)
@@ -329,11 +329,24 @@ def test_a_failing_election_raises_to_nobody(either, kind, clock, broken, on_err
     assert one.stats().backend_errors == (2 if "acquire" in broken and "release" in broken else 1)
 
 
-def test_a_failing_wait_raises_to_nobody(cluster):
+@pytest.mark.parametrize("broken", ["acquire", "read", "wait"])
+def test_a_failing_wait_raises_to_nobody_and_is_told_of_by_its_name(either, kind, clock, broken):
+    cluster = Cluster(either, kind, clock, watched=True)
     (one, find), _ = both(cluster, Source())
     cluster.leases.held[f"cache:{find.key(7)}"] = (b"busy", one.clock() + LONG)
-    cluster.leases.fails = {"wait"}
+    if broken == "read":  # not that of the face, but the one after an election
+        check = cluster.leases.check
+
+        def check_and_break(name):
+            check(name)
+            if name == "acquire":
+                cluster.leases.fails = {"read"}
+
+        cluster.leases.check = check_and_break
+    else:
+        cluster.leases.fails = {broken}
     assert one(find, 7) == "7 v1"
+    assert [event.operation for event in one.events if event.name == "store"] == [broken]
 
 
 def test_a_renewal_that_fails_is_tried_again(cluster, gate):
@@ -408,9 +421,9 @@ def test_an_interrupt_gives_the_lease_back(either, kind, clock):
 
 def test_a_store_without_leases_is_refused_where_it_is_asked_for(either):
     face = either(MemoryCacheStore())
-    with pytest.raises(ConfigurationError, match='expected lock "process" or None'):
+    with pytest.raises(ConfigurationError, match='expected lock as "process" or None'):
         face.cached(Source(), ttl=1, lock="cluster")
-    with pytest.raises(ConfigurationError, match='expected lock "process" or None'):
+    with pytest.raises(ConfigurationError, match='expected lock as "process" or None'):
         face(face.cache.get_or_set, "k", face.plain(lambda: 1), ttl=1, lock="cluster")
 
 

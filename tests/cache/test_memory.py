@@ -26,10 +26,19 @@ def has(store, key, now=0.0):
     return isinstance(store.read(place(key), now), Entry)
 
 
+def ring(entries):
+    """The nodes as they hang in the ring, oldest first."""
+    nodes, node = [], entries._sieve._ring.newer
+    while node is not entries._sieve._ring:
+        nodes.append(node)
+        node = node.newer
+    return nodes
+
+
 def peek(store):
     """The keys, oldest first, once everything is found to be sound."""
     entries = store._entries
-    nodes = list(entries._sieve)
+    nodes = ring(entries)
     assert [node.older for node in nodes[1:]] == nodes[:-1]
     assert {node.key: node for node in nodes} == entries.nodes
     assert len(nodes) == len(store)
@@ -47,7 +56,7 @@ def peek(store):
             assert all(held in node.tags for node in nodes)
         else:
             assert set(held if isinstance(held, tuple) else [held]) == set(nodes)
-    return [node.key for node in entries._sieve]
+    return [node.key for node in ring(entries)]
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, True, "10", None])
@@ -149,7 +158,7 @@ def test_memory_for_tags_is_bounded_by_the_entries_that_carry_them():
     gc.collect()
     peek(store)
     entries = store._entries
-    assert len(list(entries._carriers)) == 10
+    assert len(entries._carriers._tags) == 10
     assert len(entries._carriers._loads) == len(entries._loads) == 0
 
 
@@ -221,10 +230,23 @@ def test_what_never_fits_is_not_kept_and_takes_the_old_value_away():
     put(store, "small", value="x")
     put(store, "big", value="old")
     snapshot = store.begin(place("big"), 0.0, True)
-    assert store.write(place("big"), Entry("x" * 11, expires=9.0), snapshot, 0.0)  # it was not outdated
+    assert not store.write(place("big"), Entry("x" * 11, expires=9.0), snapshot, 0.0)
     assert peek(store) == ["small"]
     put(store, "big", value="x" * 10)
     assert peek(store) == ["big"]
+
+
+def test_what_never_fits_is_loaded_by_each_call_and_told_as_not_stored():
+    told = []
+    cache = Cache(MemoryCacheStore(max_bytes=10, size_of=len), on_event=told.append)
+
+    @cache.cached(ttl=60)
+    def load(n: int) -> str:
+        return "x" * n
+
+    assert [load(11), load(11), load(9), load(9)] == ["x" * 11] * 2 + ["x" * 9] * 2
+    assert cache.stats().loads == 3
+    assert [event.outcome for event in told if event.name == "load"] == ["outdated", "outdated", "ok"]
 
 
 def test_sizes_are_asked_on_writes_alone():
@@ -447,7 +469,7 @@ def test_one_write_never_walks_far(monkeypatch):
         assert len(looked) <= 10 + 2  # and the sweep
     assert len(store) == 100
     # It has cleared the way for the writes to come.
-    assert not any(node.visited for node in store._entries._sieve)
+    assert not any(node.visited for node in ring(store._entries))
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("wwrdit"), st.integers(0, 5)), max_size=60)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from scalekit.cache import MemoryCacheStore
-from scalekit.cache._stores import AwaitableStore
+from scalekit.cache import IndexedCacheStore, MemoryCacheStore, NonblockingCacheStore
+from scalekit.cache._awaitable import AwaitableStore
 from scalekit.testing import CacheStoreSuite, ManualClock
+
+# As they are, and not copies: it takes whatever there is.
+VALUES = (*CacheStoreSuite.values, [1, {"a": (2.5, None)}], {1, "é"}, 1j, object(), CacheStoreSuite)
 
 
 class TestMemoryCacheStore(CacheStoreSuite):
+    protocols = (IndexedCacheStore, NonblockingCacheStore)
+    values = VALUES
+
     @pytest.fixture
     def store(self):
         return MemoryCacheStore()
@@ -20,6 +26,9 @@ class TestMemoryCacheStore(CacheStoreSuite):
 
 
 class TestAsAnAsyncStore(CacheStoreSuite):
+    protocols = ()
+    values = VALUES
+
     @pytest.fixture
     def store(self):
         return AwaitableStore(MemoryCacheStore())
@@ -30,6 +39,8 @@ class TestAsAnAsyncStore(CacheStoreSuite):
 
 
 class TestInRealTime(CacheStoreSuite):
+    protocols = (IndexedCacheStore, NonblockingCacheStore)
+
     @pytest.fixture
     def store(self):
         return MemoryCacheStore()

@@ -246,9 +246,12 @@ def test_a_store_without_elections_is_refused_when_the_function_is_decorated(eit
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"on_error": "ignore"}, 'expected on_error "load" or "raise"'),
-        ({"on_error_invalidate": "drop"}, 'expected on_error_invalidate "raise" or "queue"'),
-        ({"compress_above": 0}, "expected above"),
+        ({"on_error": "ignore"}, 'expected on_error as "load" or "raise"'),
+        ({"on_error": []}, 'expected on_error as "load" or "raise"'),
+        ({"on_error_invalidate": {}}, 'expected on_error_invalidate as "raise" or "queue"'),
+        ({"on_error_invalidate": "drop"}, 'expected on_error_invalidate as "raise" or "queue"'),
+        ({"compress_above": 0}, "expected compress_above as an integer from 1 to below 4 GiB; got 0"),
+        ({"compress_above": "4k"}, "expected compress_above as an integer"),
     ],
 )
 def test_nonsense_is_refused_by_the_face(either, options, complaint):

@@ -56,7 +56,27 @@ def test_a_batch_takes_as_many_round_trips_as_one(calls):
     calls.write_many(writes, NOW)
     assert calls.took("write_many", writes, NOW) == [["EVALSHA"] * 20]
     assert calls.took("read_many", slots, NOW) == [["MGET"]]
+    assert calls.took("begin_many", slots, NOW, True) == [["SET"] * (20 + 21) + ["MGET"]]
     assert calls.took("read_many", [], NOW) == calls.took("write_many", [], NOW) == []
+    assert calls.took("begin_many", [], NOW, True) == []
+
+
+@pytest.mark.parametrize("ids", [2, 100])
+def test_a_refresh_of_many_ids_is_two_round_trips(calls, ids):
+    is_async = isinstance(calls.link, AsyncRedisLink)
+    cache = (AsyncCache if is_async else Cache)(calls.store)
+
+    def load(ids: list[int]) -> dict[int, int]:
+        return {id_: id_ for id_ in ids}
+
+    async def async_load(ids: list[int]) -> dict[int, int]:
+        return load(ids)
+
+    find = cache.cached_many(ttl=60, tags=["product:{id}"])(async_load if is_async else load)
+    calls.driver(find.refresh, *range(ids))  # the server may not know the script yet
+    calls.trips.clear()
+    assert calls.driver(find.refresh, *range(ids)) == {id_: id_ for id_ in range(ids)}
+    assert len(calls.trips) == 2
 
 
 def ours(server):

@@ -88,6 +88,14 @@ def test_a_batch_takes_as_many_round_trips_as_one(calls):
     calls.write_many(writes, NOW)
     assert calls.took("write_many", writes, NOW) == [["EVALSHA"] * 21, ["EVALSHA"] * 20]
     assert calls.took("read_many", slots, NOW) == [["GET"] * 41]
+    assert calls.took("begin_many", slots, NOW, True) == [["SET"] * 41 + ["GET"] * 41]
+    begun = calls.begin_many(slots, NOW, False)
+    assert begun == [calls.begin(slot, NOW, False) for slot in slots]
+    assert all(
+        calls.write_many(
+            [(slot, Entry(2, expires=NOW + 9), seen) for slot, seen in zip(slots, begun, strict=True)], NOW
+        )
+    )
 
 
 def test_scripts_that_one_node_forgot_are_sent_again(calls, redis_cluster):

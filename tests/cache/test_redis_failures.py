@@ -39,6 +39,7 @@ def every_call(snapshot):
         ("read", SLOT, NOW),
         ("read_many", [SLOT, place("shop:other")], NOW),
         ("begin", SLOT, NOW, True),
+        ("begin_many", [SLOT, place("shop:other")], NOW, True),
         ("write", SLOT, Entry(1, expires=NOW + 9), snapshot, NOW),
         ("write", SLOT, Entry(1, expires=NOW + 9), None, NOW),
         ("write_many", [(SLOT, Entry(1, expires=NOW + 9), snapshot)], NOW),
@@ -93,6 +94,7 @@ def test_a_master_that_became_a_replica_refuses_and_is_looked_up_anew(calls, own
     for method, *args in [
         ("write", SLOT, Entry("stale", expires=NOW + 9), snapshot, NOW),
         ("begin", SLOT, NOW, True),
+        ("begin_many", [SLOT, place("shop:other")], NOW, True),
         ("delete", [SLOT.key]),
         ("invalidate", [*SLOT.tags]),
     ]:

@@ -6,7 +6,13 @@ import pytest
 import redis
 import redis.asyncio
 
-from scalekit.cache import _frame
+from scalekit.cache import (
+    AsyncBatchCacheStore,
+    AsyncLeasingCacheStore,
+    BatchCacheStore,
+    LeasingCacheStore,
+    _frame,
+)
 from scalekit.cache.redis import AsyncRedisCacheStore, RedisCacheStore
 from scalekit.redis import AsyncRedisLink, RedisLink
 from scalekit.testing import CacheStoreSuite
@@ -18,12 +24,8 @@ def _apart(key_prefix, monkeypatch):
     monkeypatch.setattr(_frame, "PREFIX", key_prefix)
 
 
-# A tuple needs an annotation.
-VALUES = (None, False, 0, "", b"", b"\x00\xff" * 500, "é\0", [1, {"a": [2.5, None]}], {"k": "v" * 10_000})
-
-
 class TestRedisCacheStore(CacheStoreSuite):
-    values = VALUES
+    protocols = (BatchCacheStore, LeasingCacheStore)
 
     @pytest.fixture
     def store(self, redis_server):
@@ -32,7 +34,7 @@ class TestRedisCacheStore(CacheStoreSuite):
 
 
 class TestAsyncRedisCacheStore(CacheStoreSuite):
-    values = VALUES
+    protocols = (AsyncBatchCacheStore, AsyncLeasingCacheStore)
 
     @pytest.fixture
     def store(self, redis_server):
@@ -41,7 +43,7 @@ class TestAsyncRedisCacheStore(CacheStoreSuite):
 
 
 class TestRedisCacheStoreOnACluster(CacheStoreSuite):
-    values = VALUES
+    protocols = (BatchCacheStore, LeasingCacheStore)
 
     @pytest.fixture
     def store(self, redis_cluster):
@@ -53,7 +55,7 @@ class TestRedisCacheStoreOnACluster(CacheStoreSuite):
 
 
 class TestAsyncRedisCacheStoreOnACluster(CacheStoreSuite):
-    values = VALUES
+    protocols = (AsyncBatchCacheStore, AsyncLeasingCacheStore)
 
     @pytest.fixture
     def store(self, redis_cluster):

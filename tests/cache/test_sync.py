@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scalekit.cache import Cache, CachePolicy, MemoryCacheStore
-from scalekit.cache._stores import AwaitableStore
+from scalekit.cache._awaitable import AwaitableStore
 from scalekit.errors import ConfigurationError
 from scalekit.testing import ManualClock
 

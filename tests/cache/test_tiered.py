@@ -145,6 +145,8 @@ def test_many_are_written_and_their_copies_go(kind, redis_server):
             for i, (slot, snapshot) in enumerate(zip(slots, snapshots, strict=True))
         ]
         assert tiers.call(tiers.store.write_many, writes, now) == [True, False, True]
+        assert tiers.call(tiers.store.begin_many, slots, now, False)[::2] == snapshots[::2]
+        assert tiers.call(tiers.store.begin_many, slots, now, True)[0] != snapshots[0]
         assert [tiers.value(slot) for slot in slots] == [0, None, 2]
 
 
@@ -530,6 +532,15 @@ def test_before_the_first_connection_and_without_any_the_far_store_answers(kind,
         for _ in range(3):
             assert tiers.took(tiers.value) == ("value", 1)
         assert not tiers.store.coherent
+        wait_until(lambda: tiers.call(lambda: tiers.store.listening_error) is not None, "it was refused")
+        assert "client|tracking" in str(tiers.call(lambda: tiers.store.listening_error))
+
+
+def test_there_is_no_error_where_nothing_went_wrong(kind, redis_url):
+    with Tiers(kind, redis_url) as tiers:
+        assert tiers.call(lambda: tiers.store.listening_error) is None
+        tiers.start()
+        assert tiers.call(lambda: tiers.store.listening_error) is None
 
 
 def test_the_child_of_a_fork_makes_its_own(redis_url, key_prefix):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from time import monotonic
 
@@ -128,6 +129,34 @@ def test_long_and_odd_names_are_found_again(near):
             assert held(near, slot)
             near.changed(change)
             assert held(near, slot) is None, (key, tag, change)
+
+
+def test_tiers_and_caches_that_share_a_store_keep_apart(here):
+    store = MemoryCacheStore()
+    first, second = tiers = [Near(store, 1.0), Near(store, 1.0)]
+    for i, near in enumerate(tiers):
+        near.proven(SESSION, here.at)
+        keep(near, entry(i))
+    store.write(SLOT, entry("of a cache"), None, NOW)
+    assert [held(near).value for near in tiers] == [0, 1]
+    for change in CHANGES.values():
+        change(first)
+        assert held(first) is None
+        assert (held(second).value, store.read(SLOT, NOW).value) == (1, "of a cache")
+        keep(first)
+
+
+def test_a_wrapper_is_pinned_to_a_copy_of_its_own_tier(here):
+    store, indexes = MemoryCacheStore(), [{}, {}]
+    tiers = [Near(store, 1.0), Near(store, 1.0)]
+    for i, (near, index) in enumerate(zip(tiers, indexes, strict=True)):
+        near.proven(SESSION, here.at)
+        keep(near, entry(i))
+        near.pin(SLOT.key, index, "place", (), 0.0)
+    tiers[0].changed(None)
+    assert indexes[0] == {}
+    assert indexes[1]["place"].value == 1
+    assert tiers[1].renew(indexes[1]["place"], NOW)
 
 
 # -- until when -------------------------------------------------------------------------------------
@@ -293,3 +322,12 @@ def test_sessions_of_two_threads_do_not_disturb_each_other():
         thread.join()
     assert errors == []
     assert not near.coherent
+
+
+@pytest.mark.parametrize("load_seconds", [0.0, 0.5])
+def test_an_infinite_lead_is_due_at_once(here, near, load_seconds):
+    found, index = entry(now=here.at), {}
+    found.load_seconds = load_seconds
+    keep(near, found, now=here.at)
+    near.pin(SLOT.key, index, "place", (), math.inf)
+    assert not near.renew(index["place"], here.at)

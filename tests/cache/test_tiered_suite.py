@@ -6,12 +6,22 @@ import asyncio
 
 import pytest
 
-from scalekit.cache import AsyncTieredCacheStore, Entry, MemoryCacheStore, TieredCacheStore, _frame
+from scalekit.cache import (
+    AsyncBatchCacheStore,
+    AsyncLeasingCacheStore,
+    AsyncTieredCacheStore,
+    BatchCacheStore,
+    Entry,
+    IndexedCacheStore,
+    LeasingCacheStore,
+    MemoryCacheStore,
+    TieredCacheStore,
+    _frame,
+)
 from scalekit.cache.redis import AsyncRedisCacheStore, RedisCacheStore
 from scalekit.redis import AsyncRedisLink, RedisLink
 from scalekit.testing import CacheStoreSuite
 from scalekit.testing._cache_probe import place
-from tests.cache.test_redis_suite import VALUES
 from tests.servers.lifeline import wait_until
 
 
@@ -55,7 +65,7 @@ class AsyncTwice(AsyncTieredCacheStore):
 
 
 class TestTieredCacheStore(CacheStoreSuite):
-    values = VALUES
+    protocols = (BatchCacheStore, LeasingCacheStore, IndexedCacheStore)
 
     @pytest.fixture
     def store(self, redis_server):
@@ -73,7 +83,7 @@ class TestTieredCacheStore(CacheStoreSuite):
 
 
 class TestAsyncTieredCacheStore(CacheStoreSuite):
-    values = VALUES
+    protocols = (AsyncBatchCacheStore, AsyncLeasingCacheStore, IndexedCacheStore)
 
     @pytest.fixture
     def store(self, redis_server):

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from scalekit.cache import AsyncCache, Cache
-from scalekit.errors import ConfigurationError
+from scalekit.cache import AsyncCache, Cache, MemoryCacheStore
+from scalekit.errors import ConfigurationError, SerialisationError
 from scalekit.testing import Gate
 from tests.cache.either import DEADLINE, Async, Source, Sync
 from tests.servers.lifeline import wait_until
@@ -35,9 +35,35 @@ def test_warming_loads_what_is_missing_and_goes_on_after_an_error(face):
         find.warm, [(1,), [2], (3,), {"x": 4}], concurrency=2, on_progress=lambda *done: progress.append(done)
     )
     assert (report.loaded, report.failed, report.present, report.seconds) == (2, 1, 1, 2.0)
+    [(call, error)] = report.errors
+    assert (call, type(error)) == ((3,), OSError)
     assert progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert (face(find, 2), face(find, 4)) == (2, 4)
     assert face(find.warm, []).loaded == 0
+
+
+def test_the_first_errors_of_a_warm_up_are_reported(face):
+    source = Source()
+    find = face.cached(source, ttl=10, stale_if_error=60)
+    face(find, 0)
+    face.clock.advance(11)
+    source.error = OSError("gone")
+    report = face(find.warm, [{"x": x} for x in range(12)], concurrency=1)
+    assert (report.failed, report.errors) == (12, tuple(({"x": x}, source.error) for x in range(10)))
+    assert type(report)(1, 2, 3.0, 4).errors == ()
+
+
+def test_a_value_that_cannot_be_written_is_an_error_of_the_warm_up(face):
+    class Refuses(MemoryCacheStore):
+        __slots__ = ()
+
+        def write(self, slot, entry, snapshot, now, /):
+            raise SerialisationError("no")
+
+    face.cache = type(face.cache)(Refuses(), clock=face.clock)
+    report = face(face.cached(Source(), ttl=10).warm, [(7,)])
+    assert (report.loaded, report.failed) == (0, 1)
+    assert [type(error) for _, error in report.errors] == [SerialisationError]
 
 
 def test_warming_is_bounded():
@@ -198,5 +224,5 @@ def test_a_warming_that_is_cancelled_cancels_its_loads():
 def test_the_report_takes_the_time_of_the_caches_clock(face):
     source = Source(cost=lambda: face.clock.advance(2))
     report = face(face.cached(source, ttl=60).warm, [(1,), (2,)], concurrency=1)
-    assert report == (2, 0, 4.0, 0)
-    assert report._fields == ("loaded", "failed", "seconds", "present")
+    assert report == (2, 0, 4.0, 0, ())
+    assert report._fields == ("loaded", "failed", "seconds", "present", "errors")

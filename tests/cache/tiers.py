@@ -94,4 +94,4 @@ class Tiers:
     def _near_place(self, slot):
         from scalekit.cache._frame import entry_name
 
-        return place(entry_name(slot.key).decode("latin-1")), time.monotonic()
+        return place(self.store._near._name(entry_name(slot.key))), time.monotonic()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from scalekit.ratelimit._redis_script import Script
+from scalekit.ratelimit._redis_script import source
 from scalekit.ratelimit.redis import AsyncRedisRateLimitStore, RedisRateLimitStore
+from scalekit.redis._script import Script
 
-TOLD = Script(now="\nlocal now = tonumber(table.remove(ARGV))\n")
+TOLD = Script(source(now="\nlocal now = tonumber(table.remove(ARGV))\n"))
 
 
 class ToldTime(RedisRateLimitStore):

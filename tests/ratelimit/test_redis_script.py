@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scalekit.errors import BackendError, ConfigurationError
 from scalekit.ratelimit import Limit, Quota, Verdict
 from scalekit.ratelimit._redis_call import operands
-from scalekit.ratelimit._redis_script import Script
+from scalekit.ratelimit._redis_script import source
 from scalekit.ratelimit._sliding_log import SlidingLog
 from scalekit.redis import RedisLink
+from scalekit.redis._script import Script
 from tests.ratelimit.redis_stores import TOLD, ToldTime
 
 SECOND = 1_000_000
@@ -257,7 +258,7 @@ def test_an_error_of_the_server_is_raised_and_nothing_made_up(told, link, key_pr
     link.execute("LPUSH", f"sk:rl:{key_prefix}", "not ours")
     # Whether a shared server knows TOLD depends on which tests came before; one of its own it cannot know,
     # so that both ways are taken here, in this order.
-    told._script = Script(now=f"\n-- {key_prefix}\nlocal now = tonumber(table.remove(ARGV))\n")
+    told._script = Script(source(now=f"\n-- {key_prefix}\nlocal now = tonumber(table.remove(ARGV))\n"))
     for command in ("EVAL", "EVALSHA"):
         with pytest.raises(BackendError, match=rf"^redis {command}: .*WRONGTYPE"):
             told.hit(key_prefix, quota("5/h"), 1, TODAY)

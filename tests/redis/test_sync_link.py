@@ -152,6 +152,23 @@ def test_a_restarted_server_is_found_again_without_a_failed_call(own_redis, pati
     assert patient.execute("PING") is True
 
 
+def test_an_outage_is_logged_though_nobody_listens(own_redis, caplog):
+    caplog.set_level("INFO", "scalekit")
+    clock = ManualClock()
+    with RedisLink.from_url(own_redis.url, timeout="5s", breaker_failures=2, clock=clock) as link:
+        own_redis.kill()
+        for _ in range(5):
+            timed(link.execute, "PING")
+        [record] = caplog.records
+        assert (record.name, record.levelname) == ("scalekit", "WARNING")
+        assert record.getMessage().startswith("redis failed 2 times in a row: the circuit breaker is open")
+        assert "(ConnectionError: Error 111 connecting to " in record.getMessage()
+        own_redis.restart()
+        clock.advance("1s")
+        link.execute("PING")
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
 def test_a_dead_server_is_an_error_at_once_and_not_a_time_out(own_redis, patient):
     own_redis.kill()
     for _ in range(3):
@@ -440,11 +457,11 @@ def test_a_fake_client_will_do_for_tests():
         ({"timeout": math.nan}, r"expected timeout as a duration: .*; got nan"),
         ({"timeout": None}, r"expected timeout as a duration: .*; got None"),
         ({"breaker_reset": timedelta(0)}, r"expected breaker_reset > 0 seconds; got datetime"),
-        ({"breaker_failures": 0}, r"expected breaker_failures an integer >= 1; got 0"),
-        ({"breaker_failures": True}, r"expected breaker_failures an integer >= 1; got True"),
-        ({"breaker_failures": 2.0}, r"expected breaker_failures an integer >= 1; got 2.0"),
-        ({"clock": 3.0}, r"expected clock a callable that returns seconds; got 3.0"),
-        ({"on_event": "print"}, r"expected on_event a callable of one event, or None; got 'print'"),
+        ({"breaker_failures": 0}, r"expected breaker_failures as an integer >= 1; got 0"),
+        ({"breaker_failures": True}, r"expected breaker_failures as an integer >= 1; got True"),
+        ({"breaker_failures": 2.0}, r"expected breaker_failures as an integer >= 1; got 2.0"),
+        ({"clock": 3.0}, r"expected clock as a callable that returns seconds; got 3.0"),
+        ({"on_event": "print"}, r"expected on_event as a callable of one event, or None; got 'print'"),
     ],
 )
 def test_nonsense_is_refused_at_construction(options, complaint):

@@ -5,32 +5,20 @@ from __future__ import annotations
 import pytest
 
 from scalekit.cache import Entry, MemoryCacheStore, Snapshot
-from scalekit.testing import CacheStoreSuite, ManualClock
 from scalekit.testing._cache_batches import BatchTests
-from scalekit.testing._cache_probe import CacheStoreProbe, place
-from scalekit.testing._driver import Driver
+from scalekit.testing._cache_probe import place
+from tests.testing.failing import failing, names_of
 
 RACE = "test_no_stale_value_in_a_race_of_batches_and_invalidations"
-TESTS = sorted({name for name in dir(BatchTests) if name.startswith("test_")} - {RACE})
-
-
-def failing(store, tests):
-    """The names of the suite's `tests` that `store` fails."""
-    failed = set()
-    for name in tests:
-        suite = CacheStoreSuite()
-        with Driver() as driver:
-            suite._probe = CacheStoreProbe(driver, store, ManualClock())
-            try:
-                getattr(suite, name)()
-            except Exception:
-                failed.add(name)
-    return failed
+TESTS = names_of(BatchTests, without={RACE})
 
 
 class Right(MemoryCacheStore):
     def read_many(self, slots, now, /):
         return [self.read(slot, now) for slot in slots]
+
+    def begin_many(self, slots, now, outdate, /):
+        return [self.begin(slot, now, outdate) for slot in slots]
 
     def write_many(self, writes, now, /):
         return [self.write(slot, entry, snapshot, now) for slot, entry, snapshot in writes]
@@ -63,6 +51,9 @@ class RightAndAsync:
 
     async def read_many(self, slots, now, /):
         return self.store.read_many(slots, now)
+
+    async def begin_many(self, slots, now, outdate, /):
+        return self.store.begin_many(slots, now, outdate)
 
     async def write_many(self, writes, now, /):
         return self.store.write_many(writes, now)
@@ -129,6 +120,69 @@ class FailsOnNothing(Right):
     def read_many(self, slots, now, /):
         _ = slots[0]
         return super().read_many(slots, now)
+
+
+class BeginsIntoATuple(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return tuple(super().begin_many(slots, now, outdate))
+
+
+class BeginsForEntriesAlone(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return [None if slot.key in self._nodes else self.begin(slot, now, outdate) for slot in slots]
+
+
+class BeginsForOneOfAll(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return [self.begin(slot, now, outdate) for slot in slots[:1]]
+
+
+class BeginsForTheFirstAlone(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return [self.begin(slots[0], now, outdate) for _ in slots]
+
+
+class BeginsInItsOwnOrder(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return super().begin_many(sorted(slots, key=lambda slot: slot.key), now, outdate)
+
+
+class OutdatesThoughNotTold(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return super().begin_many(slots, now, True)
+
+
+class DoesNotOutdate(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return super().begin_many(slots, now, False)
+
+
+class OutdatesTheLastAlone(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return [self.begin(slot, now, outdate and slot is slots[-1]) for slot in slots]
+
+
+class TakesEntriesAway(Right):
+    def begin_many(self, slots, now, outdate, /):
+        self.delete([slot.key for slot in slots])
+        return super().begin_many(slots, now, outdate)
+
+
+class ForgetsTheTagsOfABatch(Right):
+    def begin_many(self, slots, now, outdate, /):
+        return super().begin_many([slot._replace(tags=()) for slot in slots], now, outdate)
+
+
+class BeginsOnceForAllTime(Right):
+    def begin_many(self, slots, now, outdate, /):
+        self.delete([slot.key for slot in slots if slot.key not in self._nodes])
+        return super().begin_many(slots, now, outdate)
+
+
+class FailsToBeginNothing(Right):
+    def begin_many(self, slots, now, outdate, /):
+        _ = slots[0]
+        return super().begin_many(slots, now, outdate)
 
 
 class StoresStaleBatches(Right):
@@ -205,7 +259,3 @@ def test_a_store_with_right_batches_fails_nothing(right):
 @pytest.mark.parametrize("broken", [StoresStaleBatches, IgnoresTagsInBatches])
 def test_the_race_alone_finds_staleness(broken):
     assert failing(broken(), [RACE]) == {RACE}
-
-
-def test_a_store_without_batches_is_asked_for_none():
-    assert failing(MemoryCacheStore(), [*TESTS, RACE]) == set()

@@ -8,29 +8,10 @@ import time
 import pytest
 
 from scalekit.cache import LeasingCacheStore, MemoryCacheStore
-from scalekit.testing import CacheStoreSuite, ManualClock
 from scalekit.testing._cache_leases import LeaseTests
-from scalekit.testing._cache_probe import CacheStoreProbe
-from scalekit.testing._driver import Driver
+from tests.testing.failing import failing, names_of
 
-TESTS = sorted(name for name in dir(LeaseTests) if name.startswith("test_"))
-
-
-def failing(store, *, stop_at_first=True):
-    """The names of the tests that `store` fails."""
-    failed = set()
-    for name in TESTS:
-        suite = CacheStoreSuite()
-        suite.lease_patience = 0.5 if stop_at_first else 10.0
-        with Driver() as driver:
-            suite._probe = CacheStoreProbe(driver, store, ManualClock())
-            try:
-                getattr(suite, name)()
-            except Exception:
-                failed.add(name)
-                if stop_at_first:
-                    break
-    return failed
+TESTS = names_of(LeaseTests)
 
 
 class Leasing(MemoryCacheStore):
@@ -194,13 +175,9 @@ BROKEN = [
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda cls: cls.__name__)
 def test_broken_leases_fail(broken):
-    assert failing(broken())
+    assert failing(broken(), TESTS, stop_at_first=True)
 
 
 def test_right_leases_fail_nothing():
     assert isinstance(Leasing(), LeasingCacheStore)
-    assert failing(Leasing(), stop_at_first=False) == set()
-
-
-def test_a_store_without_leases_has_nothing_to_prove():
-    assert failing(MemoryCacheStore(), stop_at_first=False) == set()
+    assert failing(Leasing(), TESTS, patience=10.0) == set()

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from scalekit.cache import Cache, IndexedCacheStore, MemoryCacheStore
 from scalekit.errors import BackendError, ConfigurationError
 from scalekit.ratelimit import MemoryRateLimitStore
 from scalekit.ratelimit.protocols import NonblockingRateLimitStore, RateLimitStore
@@ -241,6 +242,44 @@ def test_what_may_block_is_not_nonblocking_any_more():
     assert isinstance(flaky_store, NonblockingRateLimitStore)
     assert not isinstance(slow_store, NonblockingRateLimitStore)
     assert not isinstance(hung_store, NonblockingRateLimitStore)
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS)
+def test_no_hit_bypasses_the_fault(wrap):
+    assert not isinstance(wrap(MemoryCacheStore()), IndexedCacheStore)
+    with pytest.raises(ConfigurationError, match=r"expected only among .*; got \['pin'\]"):
+        flaky(MemoryCacheStore(), rate=1.0, only={"pin"})
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS)
+def test_a_method_of_an_index_is_one_like_any_other_in_a_store_that_has_none(wrap):
+    class Leases(Store):
+        def renew(self, key):
+            return key
+
+    assert wrap(Leases()).renew(1) == 1
+
+
+def test_a_call_through_a_store_that_fails_always_loads():
+    cache = Cache(flaky(MemoryCacheStore(), rate=1.0))
+
+    @cache.cached(ttl="1h")
+    def double(n: int) -> int:
+        return 2 * n
+
+    assert [double(2), double(2)] == [4, 4]
+    assert (cache.stats().loads, cache.stats().hits) == (2, 0)
+
+
+def test_a_call_that_hits_asks_a_store_that_fails_at_times():
+    cache = Cache(flaky(MemoryCacheStore(), fails=[False, False, True], only={"read"}))
+
+    @cache.cached(ttl="1h")
+    def double(n: int) -> int:
+        return 2 * n
+
+    assert [double(2) for _ in range(3)] == [4] * 3
+    assert cache.stats().backend_errors == 1
 
 
 @pytest.mark.parametrize(

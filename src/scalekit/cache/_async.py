@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scalekit._time import seconds
 from scalekit.cache._async_calls import async_cached_function, async_cached_many_function
 from scalekit.cache._async_read_many import AsyncReadMany
 from scalekit.cache._async_read_through import AsyncReadThrough
+from scalekit.cache._capabilities import async_usable_store, index_of
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry
+from scalekit.cache._failure import failure
 from scalekit.cache._freshness import entry_of
 from scalekit.cache._many import ManyPlan, is_absent
-from scalekit.cache._names import Namespace, Registry
+from scalekit.cache._names import Namespace
 from scalekit.cache._plan import SESSION, Plan
 from scalekit.cache._policy import policy_of
 from scalekit.cache._raised import unwrapped
-from scalekit.cache._stores import async_check_function, async_usable_store, check_callable, failure, index_of
+from scalekit.cache._registry import Registry
+from scalekit.cache._serializers import Serializers
+from scalekit.cache._stores import async_check_function, check_callable
 from scalekit.cache._watch import Watch
-from scalekit.cache._writing import Writing
-from scalekit.cache.compressed import CompressedSerializer
+from scalekit.cache.compressed import compressor
 from scalekit.cache.memory import MemoryCacheStore
 from scalekit.cache.msgspec import MsgspecSerializer, item_serializer_of, serializer_of
 from scalekit.events import guarded
@@ -29,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
     from typing import ParamSpec, Unpack
 
-    from scalekit._time import Clock
+    from scalekit._time import Clock, Duration
+    from scalekit.cache._failure import OnError, OnErrorInvalidate
     from scalekit.cache._function import AsyncCachedFunction, AsyncCachedManyFunction
     from scalekit.cache._policy import CachePolicy, PolicyOptions
     from scalekit.cache._stats import CacheStats
-    from scalekit.cache._stores import OnError, OnErrorInvalidate
     from scalekit.cache._tags import Tags
     from scalekit.cache.protocols import AsyncCacheStore, NonblockingCacheStore, Serializer
     from scalekit.events import Hook
@@ -92,15 +95,13 @@ class AsyncCache:
         # A hook shall hear of every hit, and what is queued must be doubted: then no hit may bypass the face.
         self._indexed = index_of(store) if on_event is None and not fails.queues else None
         self._names = Namespace(namespace)
-        self._writing = Writing(
+        self._serializers = Serializers(
             plain=MsgspecSerializer(Any),
             typed=serializer_of,
             items=item_serializer_of,
-            compressed=None
-            if compress_above is None
-            else partial(CompressedSerializer, above=compress_above),
+            compressed=compressor(compress_above),
         )
-        self._registry = Registry(self._writing.plain)
+        self._registry = Registry(self._serializers.plain)
         self._clock = clock
         self._watch = Watch(guarded(on_event))
         self._reads = AsyncReadThrough(
@@ -157,7 +158,7 @@ class AsyncCache:
                 function,
                 self._names,
                 policy,
-                self._writing.of(function, serializer, policy),
+                self._serializers.of(function, serializer, policy),
                 tags=tags,
                 key=key,
                 version=version,
@@ -201,7 +202,7 @@ class AsyncCache:
                 function,
                 self._names,
                 policy,
-                self._writing.of_items(function, serializer, policy),
+                self._serializers.of_items(function, serializer, policy),
                 tags=tags,
                 version=version,
                 typed=typed,
@@ -250,7 +251,11 @@ class AsyncCache:
         tags: Iterable[str] = (),
         **options: Unpack[PolicyOptions],
     ) -> None:
-        """Store `value`; loads of `key` that are running will not replace it. `options` as in `cached`."""
+        """Store `value`; loads of `key` that are running will not replace it.
+
+        Of a `policy` and the `options` of `cached` those about lifetimes count: `ttl`, `none_ttl`, `jitter`,
+        `stale_while_revalidate` and `stale_if_error`. The others are about loads, and are ignored.
+        """
         policy = policy_of(policy, options)
         slot = self._names.slot(key, tags, self._registry.serializer(key))
         placed = chance() if policy.jitter else 0.0
@@ -271,7 +276,18 @@ class AsyncCache:
 
     async def clear(self) -> None:
         """End every entry of this namespace, and no other's."""
-        await self._reads.invalidations.deliver((), [self._names.own_tag], name="clear")
+        await self._reads.invalidations.deliver((), [self._names.own_tag])
+
+    async def join(self, *, timeout: Duration = "5s") -> None:  # noqa: ASYNC109  # as in the sync twin
+        """Wait until nothing runs behind the callers' backs, as a test does before it looks at the outcome.
+
+        That is reloads of what was answered stale or early, and deliveries of what is queued. `TimeoutError`
+        if something still runs after `timeout` (of real time, whatever the cache's clock says).
+        """
+        longest = seconds(timeout, "timeout")
+        if not await self._reads.background.join(longest):
+            msg = f"something still runs behind the callers' backs after {longest:g} s"
+            raise TimeoutError(msg)
 
     def stats(self) -> CacheStats:
         """Return what this cache has counted since it was made."""

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 
 from scalekit.cache._flight import loading
@@ -18,6 +19,8 @@ Work: TypeAlias = "Callable[[], Coroutine[Any, Any, object]]"
 
 _MOST_TASKS = 64
 """Reloads at once; what would be one more waits for the next stale read, which asks again."""
+_GLANCE = 0.001
+"""Seconds from look to look of who waits for the end."""
 
 
 class AsyncBackground:
@@ -59,6 +62,16 @@ class AsyncBackground:
     async def pause(self, seconds: float) -> None:
         """Wait, in work that goes on for long."""
         await asyncio.sleep(seconds)
+
+    async def join(self, seconds: float) -> bool:
+        """Wait until nothing runs, no longer than so many seconds; return whether that is so."""
+        until = monotonic() + seconds
+        # Tasks of another event loop cannot be awaited here, but looked at.
+        while running := not all(map(_is_over, list(self._running.values()))):
+            if monotonic() >= until:
+                break
+            await self.pause(_GLANCE)
+        return not running
 
     @asynccontextmanager
     async def repeating(self, work: Callable[[], Awaitable[bool]], *, every: float) -> AsyncGenerator[None]:

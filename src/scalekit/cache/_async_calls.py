@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scalekit.cache._async_warming import AsyncWarming
 from scalekit.cache._freshness import lead_of
 from scalekit.cache._function import finished
-from scalekit.cache._signature import Remembered
-
-_MOST_SLOTS = 1_024
-"""Calls of one function whose slots are remembered, at about half a kilobyte each; then it begins anew."""
+from scalekit.cache._signature import MOST_REMEMBERED, Remembered
 
 if TYPE_CHECKING:
     from scalekit.cache._async_read_many import AsyncReadMany
@@ -73,7 +70,7 @@ def async_remembering_call(plan: Plan, reads: AsyncReadThrough) -> Any:
         arguments = plan.signature.arguments(*args, **kwargs)
         slot, place = plan.slot(arguments), plan.place(arguments)
         if place is not None:
-            if len(slots) >= _MOST_SLOTS:
+            if len(slots) >= MOST_REMEMBERED:
                 slots.clear()
             slots[place[0]] = Remembered(slot, place[1])
         return await known(slot, *args, **kwargs)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from scalekit.cache._capabilities import async_leasing
 from scalekit.cache._chance import owner
+from scalekit.cache._electing import PATIENCE, WAIT, check_electing
 from scalekit.cache._entry import Blind, Entry
 from scalekit.cache._freshness import Standing, standing
-from scalekit.cache._stores import async_leasing
-from scalekit.errors import BackendError, ConfigurationError
+from scalekit.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,14 +21,9 @@ if TYPE_CHECKING:
     from scalekit.cache._watch import Watch
     from scalekit.cache.protocols import AsyncCacheStore
 
-_PATIENCE = 20
-"""Leases after which a waiting process loads by itself: two may wait for each other's loads in a circle."""
-_WAIT = 0.25
-"""Seconds between two looks at a key that another process loads, should its wake-up be lost."""
-
 
 class AsyncElections:
-    """The elections of one `Cache`. They only save work: a lease that is lost never raises to a caller."""
+    """The elections of one `AsyncCache`. They only save work: to lose a lease never raises to a caller."""
 
     def __init__(
         self, store: AsyncCacheStore, background: AsyncBackground, *, clock: Clock, watch: Watch
@@ -41,9 +37,7 @@ class AsyncElections:
 
     def check(self, policy: CachePolicy) -> None:
         """Raise `ConfigurationError` for a policy that needs elections on a store that has none."""
-        if policy.lock == "cluster" and self._leases is None:
-            expected = '"process" or None, since the store cannot elect one of several processes'
-            raise ConfigurationError("lock", policy.lock, expected)
+        check_electing(policy, self._leases)
 
     async def run(
         self,
@@ -65,10 +59,7 @@ class AsyncElections:
         if slot.key in self._held:  # a load that came back to its own key
             return await load(snapshot)
         try:
-            found, elected = await self._turn(slot, name, policy, patient=patient, drawn=drawn)
-        except BackendError as error:
-            self._watch.failed("acquire", error, key=slot.key)
-            found, elected = snapshot, True  # or not: what was not acquired is not released either
+            found, elected = await self._turn(slot, snapshot, name, policy, patient=patient, drawn=drawn)
         except BaseException:  # an interrupt or a cancellation, perhaps of who was elected
             await self._release(slot, name)
             raise
@@ -93,23 +84,41 @@ class AsyncElections:
             await self._release(slot, name)
 
     async def _turn(
-        self, slot: Slot, name: bytes, policy: CachePolicy, *, patient: bool, drawn: float
+        self,
+        slot: Slot,
+        snapshot: Snapshot,
+        name: bytes,
+        policy: CachePolicy,
+        *,
+        patient: bool,
+        drawn: float,
     ) -> tuple[Entry | Snapshot, bool]:
         """Wait for the lease or for what its holder loads; return what the store has, and whether to load."""
         leases, seconds = cast("Any", self._leases), cast("float", policy.lease)
-        ends = self._clock() + _PATIENCE * seconds
-        while True:
-            elected = await leases.acquire(slot.key, name, seconds)
-            found = await self._store.read(slot, self._clock())
-            if isinstance(found, Entry) and standing(found, policy, self._clock(), drawn) is Standing.FRESH:
-                if elected:
-                    await self._release(slot, name)
-                return found, False
-            if elected or self._clock() >= ends:
-                return found, True
-            if not patient:
-                return Blind.made(), False
-            await leases.wait(slot.key, _WAIT)
+        ends = self._clock() + PATIENCE * seconds
+        operation = "acquire"
+        try:
+            while True:
+                operation = "acquire"
+                elected = await leases.acquire(slot.key, name, seconds)
+                operation = "read"
+                found = await self._store.read(slot, self._clock())
+                if (
+                    isinstance(found, Entry)
+                    and standing(found, policy, self._clock(), drawn) is Standing.FRESH
+                ):
+                    if elected:
+                        await self._release(slot, name)
+                    return found, False
+                if elected or self._clock() >= ends:
+                    return found, True
+                if not patient:
+                    return Blind.made(), False
+                operation = "wait"
+                await leases.wait(slot.key, WAIT)
+        except BackendError as error:
+            self._watch.failed(operation, error, key=slot.key)
+            return snapshot, True  # elected or not: what was not acquired is not released either
 
     async def _release(self, slot: Slot, name: bytes) -> None:
         try:

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from scalekit.cache._capabilities import async_batching
 from scalekit.cache._chance import chance
-from scalekit.cache._entry import Blind, Entry, Snapshot
-from scalekit.cache._freshness import entry_of
-from scalekit.cache._many import AbsentItem, is_absent, items_of
-from scalekit.cache._raised import Raised, unwrapped
-from scalekit.cache._stores import async_batching, async_loaded
+from scalekit.cache._entry import Entry
+from scalekit.cache._loader import async_loaded
+from scalekit.cache._many import items_of
+from scalekit.cache._wanted import begun, by_flight, present, wanted_of, with_absent, writes_of
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from scalekit.cache._async_read_through import AsyncReadThrough
-    from scalekit.cache._entry import Slot
+    from scalekit.cache._entry import Slot, Snapshot
     from scalekit.cache._flight import Ident
     from scalekit.cache._policy import CachePolicy
-
-
-class _Wanted(NamedTuple):
-    """An item to load, the snapshot to store it with, and whether the store may have an older one."""
-
-    id: Hashable
-    slot: Slot
-    snapshot: Snapshot
-    old: bool
+    from scalekit.cache._wanted import Wanted
 
 
 class AsyncReadMany:
-    """What `ReadThrough` does for one slot, for many."""
+    """What `AsyncReadThrough` does for one slot, for many."""
 
     def __init__(self, reads: AsyncReadThrough) -> None:
         self._reads = reads
@@ -44,48 +36,38 @@ class AsyncReadMany:
         """Return the items of `slots`, in their order; what the loader does not find is absent."""
         landed = self._reads.flights.landed
         answers: dict[Hashable, Any] = {}
-        stale: dict[Hashable, Slot] = {}
-        missing: dict[Ident, _Wanted] = {}
-        found = await self._look(list(slots.values()))
-        for (id_, slot), entry in zip(slots.items(), found, strict=True):
+        stale: list[Wanted] = []
+        missing: list[Wanted] = []
+        entries = await self._look(list(slots.values()))
+        for (id_, slot), found in zip(slots.items(), entries, strict=True):
             drawn = chance() if policy.early_refresh else 1.0
-            serve, reload = self._reads.judged(slot, entry, policy, drawn)
-            if isinstance(entry, Entry):
-                if serve:
-                    answers[id_] = entry.value
-                    if reload:
-                        stale[id_] = slot
-                    continue
-                snapshot = await self._reads.begin(slot, entry.snapshot, outdate=False)
+            serve, reload = self._reads.judged(slot, found, policy, drawn)
+            if isinstance(found, Entry) and serve:
+                answers[id_] = found.value
+                if reload:
+                    stale.append(wanted_of(id_, slot, found))
             else:
-                snapshot = entry
-            ident = (slot.key, snapshot if policy.lock else Blind.made())
-            missing[ident] = _Wanted(id_, slot, snapshot, isinstance(entry, Entry))
+                missing.append(wanted_of(id_, slot, found))
         if stale:
             work = partial(self._reload, stale, load, policy)
-            self._reads.background.start(next(iter(stale.values())).key, work)
+            self._reads.background.start(stale[0].slot.key, work)
         if missing:
+            missing = await self._begun(missing, outdate=False)
             answers |= await self._fetch(missing, load, policy, landed=landed)
-        return _present(answers, slots)
+        return present(answers, slots)
 
     async def refresh(
         self, slots: Mapping[Hashable, Slot], load: Callable[[Sequence[Hashable]], Any], policy: CachePolicy
     ) -> dict[Hashable, Any]:
         """Load the items of `slots` now; loads that began before are outdated."""
-        wanted = await self._begun(slots, outdate=True)
-        return _present(await self._join(wanted, load, policy, landed=None), slots)
+        every = [wanted_of(id_, slot, None) for id_, slot in slots.items()]
+        wanted = by_flight(await self._begun(every, outdate=True))
+        return present(await self._join(wanted, load, policy, landed=None), slots)
 
     async def invalidate(self, keys: Sequence[str]) -> None:
         """Remove the entries of `keys`; loads that are running for them will not be stored."""
         if keys:
             await self._reads.invalidations.deliver(keys, ())
-
-    async def _begun(self, slots: Mapping[Hashable, Slot], *, outdate: bool) -> dict[Ident, _Wanted]:
-        wanted: dict[Ident, _Wanted] = {}
-        for id_, slot in slots.items():
-            snapshot = await self._reads.begin(slot, None, outdate=outdate)
-            wanted[slot.key, snapshot] = _Wanted(id_, slot, snapshot, old=True)
-        return wanted
 
     async def _look(self, slots: Sequence[Slot]) -> list[Entry | Snapshot]:
         if self._batches is None or self._reads.invalidations or not slots:
@@ -96,9 +78,23 @@ class AsyncReadMany:
             self._reads.excuse("read_many", error, slots[0])
             return [self._reads.invalidations.blind] * len(slots)
 
+    async def _begun(self, wanted: Sequence[Wanted], *, outdate: bool) -> list[Wanted]:
+        """Return `wanted` with a snapshot each: the one that came with a stale entry, or else the store's."""
+        slots = [item.slot for item in wanted if item.snapshot is None]
+        return begun(wanted, await self._begin(slots, outdate=outdate))
+
+    async def _begin(self, slots: Sequence[Slot], *, outdate: bool) -> list[Snapshot]:
+        if self._batches is None or not slots:
+            return [await self._reads.begin(slot, None, outdate=outdate) for slot in slots]
+        try:
+            return await self._batches.begin_many(slots, self._reads.clock(), outdate)
+        except BackendError as error:
+            self._reads.excuse("begin_many", error, slots[0])
+            return [self._reads.invalidations.blind_for(outdate=outdate) for _ in slots]
+
     async def _fetch(
         self,
-        missing: Mapping[Ident, _Wanted],
+        missing: Sequence[Wanted],
         load: Callable[[Sequence[Hashable]], Any],
         policy: CachePolicy,
         *,
@@ -106,23 +102,26 @@ class AsyncReadMany:
     ) -> dict[Hashable, Any]:
         """Return what flights bring for what is missing, or the reserve for it where they fail."""
         try:
-            return await self._join(missing, load, policy, landed=landed)
+            wanted = by_flight(missing, alone=not policy.lock)
+            return await self._join(wanted, load, policy, landed=landed)
         except (ConfigurationError, SerialisationError):
             raise
-        except Exception:
+        except Exception as error:
             if not policy.stale_if_error:
                 raise
-            found = {item.id: await self._reads.reserve(item.slot, policy) for item in missing.values()}
-            if None in found.values():  # a part would pass for the whole
+            found = await self._look([item.slot for item in missing])
+            reserves = [self._reads.reserve_in(each, policy) for each in found]
+            if None in reserves:  # a part would pass for the whole
                 raise
-            reserve = cast("dict[Hashable, Entry]", found)
-            for item in missing.values():
-                self._reads.reserved(item.slot, reserve[item.id])
-            return {id_: entry.value for id_, entry in reserve.items()}
+            answers: dict[Hashable, Any] = {}
+            for item, reserve in zip(missing, cast("list[Entry]", reserves), strict=True):
+                self._reads.reserved(item.slot, reserve, error)
+                answers[item.id] = reserve.value
+            return answers
 
     async def _join(
         self,
-        wanted: Mapping[Ident, _Wanted],
+        wanted: Mapping[Ident, Wanted],
         load: Callable[[Sequence[Hashable]], Any],
         policy: CachePolicy,
         *,
@@ -146,7 +145,7 @@ class AsyncReadMany:
         return {wanted[ident].id: value for ident, value in brought.items()}
 
     async def _load(
-        self, wanted: Mapping[Ident, _Wanted], load: Callable[[Sequence[Hashable]], Any], policy: CachePolicy
+        self, wanted: Mapping[Ident, Wanted], load: Callable[[Sequence[Hashable]], Any], policy: CachePolicy
     ) -> dict[Ident, Any]:
         """Run the loader once for all of `wanted`, and store what it brings."""
         reads, ids = self._reads, [item.id for item in wanted.values()]
@@ -154,57 +153,41 @@ class AsyncReadMany:
         started = reads.clock()
         reads.watch.counts.loads += 1
         try:
-            items = items_of(await async_loaded(partial(load, ids)), ids)
-        except Exception:
-            reads.watch.load(first, "error", reads.clock() - started)
+            brought = items_of(await async_loaded(partial(load, ids)), ids)
+        except Exception as error:
+            reads.watch.load(first, "error", reads.clock() - started, error)
             raise
         now = reads.clock()
-        if policy.none_ttl is not None:
-            items |= {id_: Raised(AbsentItem()) for id_ in ids if id_ not in items}
-        gone = Entry(None, expires=now)  # takes away what the store has for an id that is no more
-        entries = {
-            id_: _entry_of(item, policy, now=now, seconds=now - started) for id_, item in items.items()
-        }
-        writes = [
-            (item.slot, entries.get(item.id, gone), item.snapshot)
-            for item in wanted.values()
-            if (item.id in entries or item.old) and not isinstance(item.snapshot, Blind)
-        ]
-        stored = await self._write(writes, now)
-        reads.watch.load(first, "ok" if stored else "outdated", now - started)
+        took = now - started
+        items = with_absent(brought, wanted.values(), policy)
+        writes = writes_of(wanted.values(), items, policy, now=now, load_seconds=took, chance=chance)
+        try:
+            stored = await self._write(writes, now)
+        except Exception as error:  # a value cannot be written as it is, or the store is asked to raise
+            reads.watch.load(first, "error", took, error)
+            raise
+        reads.watch.load(first, "ok" if stored else "outdated", took)
         return {ident: items[item.id] for ident, item in wanted.items() if item.id in items}
 
     async def _write(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float) -> bool:
         """Store what is still true; return whether all of it is."""
+        operation = "write" if self._batches is None else "write_many"
         try:
             if self._batches is not None and writes:
                 return all(await self._batches.write_many(writes, now))
             stored = [await self._reads.store.write(*write, now) for write in writes]
             return all(stored)
         except BackendError as error:
-            self._reads.excuse("write_many", error, writes[0][0])
+            self._reads.excuse(operation, error, writes[0][0])
             return False
 
     async def _reload(
-        self, slots: Mapping[Hashable, Slot], load: Callable[[Sequence[Hashable]], Any], policy: CachePolicy
+        self, stale: Sequence[Wanted], load: Callable[[Sequence[Hashable]], Any], policy: CachePolicy
     ) -> None:
         """Load behind the callers' backs."""
         try:
-            begun = await self._begun(slots, outdate=False)
-            wanted = {ident: item for ident, item in begun.items() if not isinstance(item.snapshot, Blind)}
-            await self._join(wanted, load, policy, landed=None)
-        except Exception:
-            for slot in slots.values():
-                self._reads.hold_off(slot)
+            wanted = await self._begun(stale, outdate=False)
+            await self._join(by_flight(item for item in wanted if not item.blind), load, policy, landed=None)
+        except Exception as error:
+            self._reads.failed_unseen([item.slot for item in stale], error)
             raise
-
-
-def _entry_of(item: object, policy: CachePolicy, *, now: float, seconds: float) -> Entry:
-    known = None if is_absent(item) else item  # an absence lives as long as a None
-    entry = entry_of(known, policy, now=now, load_seconds=seconds, chance=chance() if policy.jitter else 0.0)
-    entry.value = item
-    return entry
-
-
-def _present(items: Mapping[Hashable, Any], order: Mapping[Hashable, Slot]) -> dict[Hashable, Any]:
-    return {id_: unwrapped(items[id_]) for id_ in order if id_ in items and not is_absent(items[id_])}

@@ -1,6 +1,6 @@
 """Reading through the cache: from a slot to a value, loaded at most once for all who ask together.
 
-This file decides nothing about meaning: `_freshness` says what an entry is good for, `_flight` who loads,
+This file decides nothing about meaning: `_judging` says what an entry is good for, `_flight` who loads,
 `_pending` what must not be believed. Here it comes together, in the order that keeps the law: the
 snapshot before the load, and what is served after a failed load read anew.
 """
@@ -16,11 +16,11 @@ from scalekit.cache._async_flight import AsyncFlights
 from scalekit.cache._async_invalidations import AsyncInvalidations
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Blind, Entry, Snapshot
-from scalekit.cache._freshness import SERVED, Standing, entry_of, standing
-from scalekit.cache._holdoff import Holdoff
+from scalekit.cache._freshness import entry_of
+from scalekit.cache._judging import Judging
+from scalekit.cache._loader import async_loaded
 from scalekit.cache._pending import believed
 from scalekit.cache._raised import Raised, unwrapped
-from scalekit.cache._stores import async_loaded
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
 
 if TYPE_CHECKING:
@@ -28,29 +28,26 @@ if TYPE_CHECKING:
 
     from scalekit._time import Clock
     from scalekit.cache._entry import Slot
+    from scalekit.cache._failure import Failure
     from scalekit.cache._policy import CachePolicy
-    from scalekit.cache._stores import Failure
     from scalekit.cache._watch import Watch
     from scalekit.cache.protocols import AsyncCacheStore
 
 
-class AsyncReadThrough:
-    """A store behind its loaders, for one `Cache`."""
+class AsyncReadThrough(Judging):
+    """A store behind its loaders, for one `AsyncCache`."""
 
     def __init__(
         self, store: AsyncCacheStore, *, clock: Clock, watch: Watch, failure: Failure, everything: str
     ) -> None:
+        super().__init__(clock=clock, watch=watch, raises=failure.raises)
         self.store = store
-        self.clock = clock
-        self.watch = watch
         self.flights = AsyncFlights()
         self.background = AsyncBackground()
         self.invalidations = AsyncInvalidations(
             store, self.background, clock=clock, watch=watch, failure=failure, everything=everything
         )
         self.elections = AsyncElections(store, self.background, clock=clock, watch=watch)
-        self._raises = failure.raises
-        self._holdoff = Holdoff()
 
     async def look(self, slot: Slot) -> Entry | Snapshot:
         """Return what the store has for `slot`; a `Blind` one where it fails, or cannot be believed."""
@@ -97,32 +94,12 @@ class AsyncReadThrough:
         except Exception as error:
             if not policy.stale_if_error or isinstance(error, policy.cache_exceptions):
                 raise
-            reserve = await self.reserve(slot, policy)
+            # Read anew, for it may be invalidated by now.
+            reserve = self.reserve_in(await self.look(slot), policy)
             if reserve is None:
                 raise
-            self.reserved(slot, reserve)
+            self.reserved(slot, reserve, error)
             return unwrapped(reserve.value)
-
-    def judged(
-        self, slot: Slot, found: Entry | Snapshot, policy: CachePolicy, drawn: float
-    ) -> tuple[bool, bool]:
-        """Count a call that found this; return whether to serve it, and whether to reload it then."""
-        if isinstance(found, Entry):
-            now = self.clock()
-            good_for = standing(found, policy, now, drawn)
-            if good_for is Standing.FRESH:
-                self.watch.hit(slot)
-                return True, False
-            held = self._holdoff.holds(slot.key, now)
-            if good_for in SERVED or (good_for is Standing.RESERVE and held):
-                self.watch.hit(slot, stale=good_for is not Standing.EARLY)
-                return True, not held
-        self.watch.miss(slot)
-        return False, False
-
-    def serves(self, found: Entry | Snapshot, policy: CachePolicy) -> bool:
-        """Whether what was found is as good as what a load would bring."""
-        return isinstance(found, Entry) and standing(found, policy, self.clock(), 1.0) in SERVED
 
     async def refresh(self, slot: Slot, load: Callable[[], Any], policy: CachePolicy) -> Any:
         """Load now, whatever there is; a load that began before is outdated."""
@@ -147,7 +124,7 @@ class AsyncReadThrough:
             return await self.store.begin(slot, self.clock(), outdate)
         except BackendError as error:
             self.excuse("begin", error, slot)
-            return Blind.made() if outdate else self.invalidations.blind
+            return self.invalidations.blind_for(outdate=outdate)
 
     async def _fill(
         self, slot: Slot, snapshot: Snapshot, load: Callable[[], Any], policy: CachePolicy, *, missed: bool
@@ -193,7 +170,7 @@ class AsyncReadThrough:
             value = await async_loaded(load)
         except Exception as error:
             seconds = self.clock() - started
-            self.watch.load(slot, "error", seconds)
+            self.watch.load(slot, "error", seconds, error)
             if not isinstance(error, policy.cache_exceptions):
                 raise
             value = Raised(error)
@@ -203,15 +180,25 @@ class AsyncReadThrough:
         entry = entry_of(
             value, policy, now=now, load_seconds=seconds, chance=chance() if policy.jitter else 0.0
         )
-        stored = False
-        if not isinstance(snapshot, Blind):
-            try:
-                stored = await self.store.write(slot, entry, snapshot, now)
-            except BackendError as error:
-                self.excuse("write", error, slot)
-        if not isinstance(value, Raised):
+        try:
+            stored = await self._store(slot, entry, snapshot, now)
+        except Exception as error:  # the value cannot be written as it is, or the store is asked to raise
+            if not isinstance(value, Raised):
+                self.watch.load(slot, "error", seconds, error)
+            raise
+        if not isinstance(value, Raised):  # of that load the event is out
             self.watch.load(slot, "ok" if stored else "outdated", seconds)
         return value
+
+    async def _store(self, slot: Slot, entry: Entry, snapshot: Snapshot, now: float) -> bool:
+        """Store what was loaded if it is still true; return whether it is stored."""
+        if isinstance(snapshot, Blind):
+            return False
+        try:
+            return await self.store.write(slot, entry, snapshot, now)
+        except BackendError as error:
+            self.excuse("write", error, slot)
+            return False
 
     async def _reload(
         self,
@@ -231,29 +218,6 @@ class AsyncReadThrough:
             ident = (slot.key, Blind.made() if alone else snapshot)
             fill = partial(self._fill_behind, slot, snapshot, load, policy, drawn)
             await self.flights.join(ident, fill, landed=None, timeout=None)
-        except Exception:
-            self.hold_off(slot)
+        except Exception as error:
+            self.failed_unseen([slot], error)
             raise
-
-    def hold_off(self, slot: Slot) -> None:
-        """Let no reload of `slot` begin behind a caller's back, or with a reserve, for a while."""
-        self._holdoff.begin(slot.key, self.clock())
-
-    async def reserve(self, slot: Slot, policy: CachePolicy) -> Entry | None:
-        """Return what may answer for a load that failed: read anew, for it may be invalidated by now."""
-        found = await self.look(slot)
-        if not isinstance(found, Entry) or standing(found, policy, self.clock(), 1.0) is Standing.ENDED:
-            return None
-        return found
-
-    def reserved(self, slot: Slot, entry: Entry) -> None:
-        """Count a call that was answered with a reserve, and let the next load wait for a while."""
-        if entry.fresh_until <= self.clock():  # else another's load was luckier meanwhile
-            self.hold_off(slot)
-            self.watch.reserve(slot)
-
-    def excuse(self, operation: str, error: BackendError, slot: Slot) -> None:
-        """Take note that the store failed, where the value is then loaded instead; else raise."""
-        self.watch.failed(operation, error, key=slot.key)
-        if self._raises:
-            raise error

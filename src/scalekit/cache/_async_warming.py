@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from scalekit.cache._async_read_through import AsyncReadThrough
     from scalekit.cache._plan import Plan
-    from scalekit.cache._warm import OnProgress, WarmReport
+    from scalekit.cache._warm import OnProgress, WarmCall, WarmReport
 
 
 class AsyncWarming:
@@ -34,8 +34,8 @@ class AsyncWarming:
         waiting = iter(every)
 
         async def work() -> None:
-            for args, kwargs in waiting:
-                tally.count(await self._outcome(args, kwargs))
+            for call in waiting:
+                tally.count(call, *await self._outcome(call))
 
         workers = [asyncio.ensure_future(work()) for _ in range(min(concurrency, len(every)))]
         try:
@@ -46,22 +46,25 @@ class AsyncWarming:
             await asyncio.gather(*workers, return_exceptions=True)  # nothing goes on behind the caller's back
         return tally.report(self._reads.clock() - began)
 
-    async def _outcome(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Make one call and return what it came to: "loaded", "present" or "failed"."""
-        args = (*self._receiver, *args)
+    async def _outcome(self, call: WarmCall) -> tuple[str, Exception | None]:
+        """Make one call; return what it came to ("loaded", "present" or "failed"), and why it failed."""
+        args, kwargs = (*self._receiver, *call.args), call.kwargs
         slot = self._plan.slot(self._plan.signature.arguments(*args, **kwargs))
         function = partial(self._plan.function, *args, **kwargs)
-        outcome = "present"
+        outcome, why = "present", None
 
         async def load() -> Any:
-            nonlocal outcome
-            outcome = "failed"  # even if a stale value answers for it
-            value = await function()
+            nonlocal outcome, why
+            try:
+                value = await function()
+            except Exception as error:
+                outcome, why = "failed", error  # even if a stale value answers for it
+                raise
             outcome = "loaded"
             return value
 
         try:
             await self._reads.get(slot, load, self._plan.policy, behind=function)
-        except Exception:  # noqa: BLE001  # told by its event; the others go on
-            return "failed"
-        return outcome
+        except Exception as error:  # noqa: BLE001  # the report has it; the others go on
+            return "failed", error
+        return outcome, why

@@ -10,6 +10,7 @@ import os
 import threading
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 
 from scalekit.cache._flight import loading
@@ -21,6 +22,8 @@ Work: TypeAlias = "Callable[[], object]"
 
 _MOST_THREADS = 8
 """Reloads at once; what would be one more waits for the next stale read, which asks again."""
+_GLANCE = 0.001
+"""Seconds from look to look of who waits for the end: he is rare, and what runs need not think of him."""
 
 
 class Background:
@@ -81,6 +84,15 @@ class Background:
     def pause(self, seconds: float) -> None:
         """Wait, in work that goes on for long."""
         threading.Event().wait(seconds)
+
+    def join(self, seconds: float) -> bool:
+        """Wait until nothing runs, no longer than so many seconds; return whether that is so."""
+        until = monotonic() + seconds
+        while running := bool(self._running) and self._process == os.getpid():
+            if monotonic() >= until:
+                break
+            self.pause(_GLANCE)
+        return not running
 
     @contextmanager
     def repeating(self, work: Callable[[], bool], *, every: float) -> Generator[None]:

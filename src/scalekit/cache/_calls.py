@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._freshness import lead_of
 from scalekit.cache._function import finished
-from scalekit.cache._signature import Remembered
+from scalekit.cache._signature import MOST_REMEMBERED, Remembered
 from scalekit.cache._warming import Warming
-
-_MOST_SLOTS = 1_024
-"""Calls of one function whose slots are remembered, at about half a kilobyte each; then it begins anew."""
 
 if TYPE_CHECKING:
     from scalekit.cache._entry import IndexedEntry, Slot
@@ -73,7 +70,7 @@ def remembering_call(plan: Plan, reads: ReadThrough) -> Any:
         arguments = plan.signature.arguments(*args, **kwargs)
         slot, place = plan.slot(arguments), plan.place(arguments)
         if place is not None:
-            if len(slots) >= _MOST_SLOTS:
+            if len(slots) >= MOST_REMEMBERED:
                 slots.clear()
             slots[place[0]] = Remembered(slot, place[1])
         return known(slot, *args, **kwargs)

@@ -19,7 +19,7 @@ from scalekit.cache._entry import Snapshot
 from scalekit.cache._node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 _FEW = 8
 """Carriers that an invalidation removes one by one."""
@@ -45,9 +45,6 @@ class Carriers:
     def __init__(self) -> None:
         self._tags: dict[str, Node | tuple[Node, ...] | Token] = {}
         self._loads: WeakValueDictionary[str, Token] = WeakValueDictionary()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tags)
 
     def token(self, name: str) -> Token:
         """Return the token with which a load of a value that is to carry the tag may begin."""

@@ -84,7 +84,7 @@ class Entries:
         size: int | None,
         gone: list[Node],
     ) -> bool:
-        """Store `entry` unless it is outdated; `size` is None where there is no bound of sizes."""
+        """Store `entry` unless it is outdated or never fits; `size` is None where sizes have no bound."""
         if snapshot is None:
             self.outdate(slot.key)
             names: Iterable[str] = slot.tags
@@ -101,13 +101,16 @@ class Entries:
             dead = self._sieve.swept(now)
             if dead is not None:
                 self._remove(dead, gone)
-        if entry.expires > now and self._make_room(size or 0, now, gone):
-            node = node_of(slot.key, entry, size)
-            node.epoch = self.epoch
-            self._sieve.append(node)
-            self.nodes[slot.key] = node
-            self.bytes += node.size
-            self._carriers.attach(node, names)
+        if entry.expires <= now:
+            return True
+        if not self._make_room(size or 0, now, gone):
+            return False
+        node = node_of(slot.key, entry, size)
+        node.epoch = self.epoch
+        self._sieve.append(node)
+        self.nodes[slot.key] = node
+        self.bytes += node.size
+        self._carriers.attach(node, names)
         return True
 
     def delete(self, keys: Sequence[str], gone: list[Node]) -> None:

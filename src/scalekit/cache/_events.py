@@ -12,9 +12,12 @@ class CacheEvent(Event):
     |---|---|---|
     | `get` | `hit`, `stale`, `miss` | a value was asked for; `stale` after a `miss`: its load failed |
     | `load` | `ok`, `error`, `outdated` | a loader ran, for `seconds`; `outdated`: its value was not stored |
+    | | | `error`: it, or storing what it brought, failed with `error` |
     | `set` | `ok` | a value was given |
     | `delete`, `invalidate`, `clear` | `ok`, `error`, `queued`, `replayed` | how what it was told to went |
     | `store` | `error` | the store's method `operation` failed with `error` |
+
+    A value is not stored if it was invalidated meanwhile, or if the store failed or has no room for it.
     """
 
     __slots__ = ("error", "operation", "tags")

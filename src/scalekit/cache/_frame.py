@@ -32,7 +32,6 @@ from scalekit.cache._entry import Entry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from scalekit.cache._entry import Slot
     from scalekit.cache.protocols import Serializer
 
 PREFIX = "sk:"
@@ -83,11 +82,6 @@ def lease_name(key: str) -> bytes:
 def tracked_prefixes() -> frozenset[bytes]:
     """Return what the names of all entries and of all tags' tokens begin with, and nothing else's do."""
     return frozenset(f"{PREFIX}{kind}".encode() for kind in "et")
-
-
-def token_names(slot: Slot) -> list[bytes]:
-    """Return where the tokens of a snapshot of `slot` lie, in its order."""
-    return [load_name(slot.key), *map(tag_name, slot.tags)]
 
 
 def bulk(name: bytes) -> bytes:

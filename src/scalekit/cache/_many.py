@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from scalekit.cache._key import value_text
+from scalekit.cache._loader import check_all_lasting
 from scalekit.cache._names import texts
 from scalekit.cache._plan import function_name
 from scalekit.cache._raised import Raised
@@ -114,11 +115,13 @@ class ManyPlan:
 
 
 def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
-    """Return what a loader found of `ids`; `TypeError` if it returned no mapping."""
+    """Return what a loader found of `ids`; `TypeError` for no mapping, or items to be read only once."""
     if not isinstance(answer, Mapping):
         msg = f"the loader of {len(ids)} ids returned {type(answer).__name__}, not a mapping from id to item"
         raise TypeError(msg)
-    return {id_: answer[id_] for id_ in ids if id_ in answer}
+    items: dict[Hashable, Any] = {id_: answer[id_] for id_ in ids if id_ in answer}
+    check_all_lasting(items.values())
+    return items
 
 
 def _compiled(tags: Tags) -> Callable[[object], Iterable[str]]:

@@ -49,7 +49,8 @@ class RaisedSerializer:
     def dumps(self, value: Any, /) -> bytes:
         """Return a value, or a `Raised`, as bytes.
 
-        Raises `SerialisationError` if it would not come back equal in value and type; for an error from it.
+        Raises `SerialisationError` if it would not come back equal in value and type; for a `Raised`, its
+        error is the cause.
         """
         if type(value) is Raised:
             return _MARK + _ERROR + self._written(value.error)

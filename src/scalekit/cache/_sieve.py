@@ -8,13 +8,8 @@ that looks at a few entries on each write.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scalekit.cache._entry import Entry
 from scalekit.cache._node import Node
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _LONGEST_WALK = 1_000
 """Steps of the hand in one write. Where all of 100,000 entries were read, the whole way would be a pause of
@@ -32,12 +27,6 @@ class Sieve:
         self._ring.newer = self._ring.older = self._ring
         self._hand: Node = self._ring
         self._sweep: Node = self._ring
-
-    def __iter__(self) -> Iterator[Node]:
-        node = self._ring.newer
-        while node is not self._ring:
-            yield node
-            node = node.newer
 
     def append(self, node: Node) -> None:
         """Take `node` as the newest."""

@@ -73,6 +73,10 @@ def make(_sk_slow, _sk_known, _sk_slots, _sk_int, _sk_str{defaults}):
 """
 
 
+MOST_REMEMBERED = 1_024
+"""Calls of one function whose slots are remembered, at about half a kilobyte each; then it begins anew."""
+
+
 class Remembered:
     """A call's slot, and the classes of the arguments that it was found for, as in `IndexedEntry`."""
 
@@ -172,9 +176,7 @@ class CallSignature:
         annotation = next(p.annotation for p in self._parameters if p.name == name)
         return _ANNOTATED.get(annotation) if isinstance(annotation, (str, type)) else None
 
-    def _make(
-        self, template: str, *given: Any, is_async: bool = False, items: str = ""
-    ) -> Callable[..., Any]:
+    def _make(self, template: str, *given: Any, items: str = "") -> Callable[..., Any]:
         defaults = {
             f"_sk_default{i}": parameter.default
             for i, parameter in enumerate(self._parameters)

@@ -10,8 +10,9 @@ class CacheStats(NamedTuple):
 
     `hits` and `misses` count calls that asked for a value (a call that waits for a load, its own or
     another's, is a miss). `stale_hits` counts answers that were past their ttl: hits that did not wait, and
-    misses whose load failed. `loads` counts loader runs, failed ones, which are in `load_errors` too,
-    included; `invalidations` counts tags; `backend_errors` counts calls of the store that failed.
+    misses whose load failed. `loads` counts loader runs, failed ones included; these are in `load_errors`
+    too, as are those whose value could not be written as it is. `invalidations` counts tags; `backend_errors`
+    counts calls of the store that failed.
     """
 
     hits: int

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from scalekit._time import seconds
 from scalekit.cache._calls import cached_function, cached_many_function
+from scalekit.cache._capabilities import index_of, usable_store
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry
+from scalekit.cache._failure import failure
 from scalekit.cache._freshness import entry_of
 from scalekit.cache._many import ManyPlan, is_absent
-from scalekit.cache._names import Namespace, Registry
+from scalekit.cache._names import Namespace
 from scalekit.cache._plan import SESSION, Plan
 from scalekit.cache._policy import policy_of
 from scalekit.cache._raised import unwrapped
 from scalekit.cache._read_many import ReadMany
 from scalekit.cache._read_through import ReadThrough
-from scalekit.cache._stores import check_callable, check_function, failure, index_of, usable_store
+from scalekit.cache._registry import Registry
+from scalekit.cache._serializers import Serializers
+from scalekit.cache._stores import check_callable, check_function
 from scalekit.cache._watch import Watch
-from scalekit.cache._writing import Writing
-from scalekit.cache.compressed import CompressedSerializer
+from scalekit.cache.compressed import compressor
 from scalekit.cache.memory import MemoryCacheStore
 from scalekit.cache.msgspec import MsgspecSerializer, item_serializer_of, serializer_of
 from scalekit.events import guarded
@@ -29,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import ParamSpec, Unpack
 
-    from scalekit._time import Clock
+    from scalekit._time import Clock, Duration
+    from scalekit.cache._failure import OnError, OnErrorInvalidate
     from scalekit.cache._function import CachedFunction, CachedManyFunction
     from scalekit.cache._policy import CachePolicy, PolicyOptions
     from scalekit.cache._stats import CacheStats
-    from scalekit.cache._stores import OnError, OnErrorInvalidate
     from scalekit.cache._tags import Tags
     from scalekit.cache.protocols import CacheStore, Serializer
     from scalekit.events import Hook
@@ -90,15 +93,13 @@ class Cache:
         # A hook shall hear of every hit, and what is queued must be doubted: then no hit may bypass the face.
         self._indexed = index_of(store) if on_event is None and not fails.queues else None
         self._names = Namespace(namespace)
-        self._writing = Writing(
+        self._serializers = Serializers(
             plain=MsgspecSerializer(Any),
             typed=serializer_of,
             items=item_serializer_of,
-            compressed=None
-            if compress_above is None
-            else partial(CompressedSerializer, above=compress_above),
+            compressed=compressor(compress_above),
         )
-        self._registry = Registry(self._writing.plain)
+        self._registry = Registry(self._serializers.plain)
         self._clock = clock
         self._watch = Watch(guarded(on_event))
         self._reads = ReadThrough(
@@ -155,7 +156,7 @@ class Cache:
                 function,
                 self._names,
                 policy,
-                self._writing.of(function, serializer, policy),
+                self._serializers.of(function, serializer, policy),
                 tags=tags,
                 key=key,
                 version=version,
@@ -197,7 +198,7 @@ class Cache:
                 function,
                 self._names,
                 policy,
-                self._writing.of_items(function, serializer, policy),
+                self._serializers.of_items(function, serializer, policy),
                 tags=tags,
                 version=version,
                 typed=typed,
@@ -246,7 +247,11 @@ class Cache:
         tags: Iterable[str] = (),
         **options: Unpack[PolicyOptions],
     ) -> None:
-        """Store `value`; loads of `key` that are running will not replace it. `options` as in `cached`."""
+        """Store `value`; loads of `key` that are running will not replace it.
+
+        Of a `policy` and the `options` of `cached` those about lifetimes count: `ttl`, `none_ttl`, `jitter`,
+        `stale_while_revalidate` and `stale_if_error`. The others are about loads, and are ignored.
+        """
         policy = policy_of(policy, options)
         slot = self._names.slot(key, tags, self._registry.serializer(key))
         placed = chance() if policy.jitter else 0.0
@@ -265,7 +270,18 @@ class Cache:
 
     def clear(self) -> None:
         """End every entry of this namespace, and no other's."""
-        self._reads.invalidations.deliver((), [self._names.own_tag], name="clear")
+        self._reads.invalidations.deliver((), [self._names.own_tag])
+
+    def join(self, *, timeout: Duration = "5s") -> None:
+        """Wait until nothing runs behind the callers' backs, as a test does before it looks at the outcome.
+
+        That is reloads of what was answered stale or early, and deliveries of what is queued. `TimeoutError`
+        if something still runs after `timeout` (of real time, whatever the cache's clock says).
+        """
+        longest = seconds(timeout, "timeout")
+        if not self._reads.background.join(longest):
+            msg = f"something still runs behind the callers' backs after {longest:g} s"
+            raise TimeoutError(msg)
 
     def stats(self) -> CacheStats:
         """Return what this cache has counted since it was made."""

@@ -13,16 +13,31 @@ if TYPE_CHECKING:
 OnProgress: TypeAlias = "Callable[[int, int], object]"
 
 
+_MOST_ERRORS = 10
+"""Kept of one warm-up: an exception holds on to whatever its traceback saw."""
+
+
 class WarmReport(NamedTuple):
     """What a warm-up came to: values `loaded`, loads that `failed`, the `seconds` it took.
 
-    `present` counts the calls whose value was there, or was being loaded for somebody else.
+    `present` counts the calls whose value was there, or was being loaded for somebody else. `errors` has the
+    first ten that failed, as pairs of the call, as it was given, and its exception; a load counts as failed
+    also if a stale value answers for it.
     """
 
     loaded: int
     failed: int
     seconds: float
     present: int
+    errors: tuple[tuple[Any, Exception], ...] = ()
+
+
+class WarmCall(NamedTuple):
+    """A call to make: as it was `given`, and as arguments."""
+
+    given: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 class Tally:
@@ -32,21 +47,22 @@ class Tally:
         self._total = total
         self._on_progress = on_progress
         self._outcomes = {"loaded": 0, "failed": 0, "present": 0}
+        self._errors: list[tuple[Any, Exception]] = []
 
-    def count(self, outcome: str) -> None:
-        """Take note of one call's outcome."""
+    def count(self, call: WarmCall, outcome: str, error: Exception | None) -> None:
+        """Take note of one call's outcome, and of why it failed."""
         self._outcomes[outcome] += 1
+        if error is not None and len(self._errors) < _MOST_ERRORS:
+            self._errors.append((call.given, error))
         if self._on_progress is not None:
             self._on_progress(sum(self._outcomes.values()), self._total)
 
     def report(self, seconds: float) -> WarmReport:
         """Return the report."""
-        return WarmReport(seconds=seconds, **self._outcomes)
+        return WarmReport(seconds=seconds, errors=tuple(self._errors), **self._outcomes)
 
 
-def checked_calls(
-    calls: Iterable[Any], concurrency: object, on_progress: object
-) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+def checked_calls(calls: Iterable[Any], concurrency: object, on_progress: object) -> list[WarmCall]:
     """Return `calls` as positional and keyword arguments, or raise `ConfigurationError`."""
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ConfigurationError("concurrency", concurrency, "as an integer >= 1")
@@ -54,12 +70,12 @@ def checked_calls(
         raise ConfigurationError("on_progress", on_progress, "as a callable of (done, total), or None")
     if isinstance(calls, (str, bytes)) or not isinstance(calls, Iterable):
         raise ConfigurationError("calls", calls, "as an iterable of the arguments of each call")
-    return [_arguments(call) for call in calls]
+    return [_warm_call(call) for call in calls]
 
 
-def _arguments(call: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _warm_call(call: Any) -> WarmCall:
     if isinstance(call, Mapping):
-        return (), dict(cast("Mapping[str, Any]", call))
+        return WarmCall(call, (), dict(cast("Mapping[str, Any]", call)))
     if isinstance(call, (tuple, list)):
-        return tuple(cast("Sequence[Any]", call)), {}
+        return WarmCall(call, tuple(cast("Sequence[Any]", call)), {})
     raise ConfigurationError("calls", call, "as tuples of arguments, such as (7,) for f(7), or dicts")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from scalekit.cache._plan import Plan
     from scalekit.cache._read_through import ReadThrough
-    from scalekit.cache._warm import OnProgress, WarmReport
+    from scalekit.cache._warm import OnProgress, WarmCall, WarmReport
 
 
 class Warming:
@@ -31,30 +31,33 @@ class Warming:
         tally = Tally(len(every), on_progress)
         began = self._reads.clock()
         with ThreadPoolExecutor(concurrency, thread_name_prefix="scalekit-warm") as pool:
-            futures = [pool.submit(self._outcome, args, kwargs) for args, kwargs in every]
+            futures = {pool.submit(self._outcome, call): call for call in every}
             try:
                 for future in as_completed(futures):
-                    tally.count(future.result())
+                    tally.count(futures[future], *future.result())
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
         return tally.report(self._reads.clock() - began)
 
-    def _outcome(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Make one call and return what it came to: "loaded", "present" or "failed"."""
-        args = (*self._receiver, *args)
+    def _outcome(self, call: WarmCall) -> tuple[str, Exception | None]:
+        """Make one call; return what it came to ("loaded", "present" or "failed"), and why it failed."""
+        args, kwargs = (*self._receiver, *call.args), call.kwargs
         slot = self._plan.slot(self._plan.signature.arguments(*args, **kwargs))
         function = partial(self._plan.function, *args, **kwargs)
-        outcome = "present"
+        outcome, why = "present", None
 
         def load() -> Any:
-            nonlocal outcome
-            outcome = "failed"  # even if a stale value answers for it
-            value = function()
+            nonlocal outcome, why
+            try:
+                value = function()
+            except Exception as error:
+                outcome, why = "failed", error  # even if a stale value answers for it
+                raise
             outcome = "loaded"
             return value
 
         try:
             self._reads.get(slot, load, self._plan.policy, behind=function)
-        except Exception:  # noqa: BLE001  # told by its event; the others go on
-            return "failed"
-        return outcome
+        except Exception as error:  # noqa: BLE001  # the report has it; the others go on
+            return "failed", error
+        return outcome, why

@@ -8,7 +8,7 @@ from scalekit.cache._events import CacheEvent
 from scalekit.cache._stats import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from scalekit.cache._entry import Slot
     from scalekit.errors import BackendError
@@ -43,11 +43,14 @@ class Watch:
         if self._emit is not None:
             self._emit(CacheEvent("get", outcome="stale", key=slot.key, tags=slot.tags))
 
-    def load(self, slot: Slot, outcome: str, seconds: float) -> None:
+    def load(self, slot: Slot, outcome: str, seconds: float, error: Exception | None = None) -> None:
         """A loader ran: "ok", "error", or "outdated" for a value that was not stored."""
         self.counts.load_errors += outcome == "error"
         if self._emit is not None:
-            self._emit(CacheEvent("load", outcome=outcome, key=slot.key, tags=slot.tags, seconds=seconds))
+            event = CacheEvent(
+                "load", outcome=outcome, key=slot.key, tags=slot.tags, seconds=seconds, error=error
+            )
+            self._emit(event)
 
     def told(
         self, name: str, *, outcome: str = "ok", key: str | None = None, tags: tuple[str, ...] = ()
@@ -55,13 +58,6 @@ class Watch:
         """The cache was told to do something."""
         if self._emit is not None:
             self._emit(CacheEvent(name, outcome=outcome, key=key, tags=tags))
-
-    def dropped(self, name: str, keys: Iterable[str], tags: tuple[str, ...], *, outcome: str) -> None:
-        """Keys or tags were invalidated ("ok"), could not be ("error"), or will be ("queued", "replayed")."""
-        for key in keys:
-            self.told("delete", outcome=outcome, key=key)
-        if tags:
-            self.told(name, outcome=outcome, tags=tags)
 
     def invalidated(self, tags: int) -> None:
         """So many tags were invalidated."""

@@ -109,13 +109,13 @@ class CachetoolsCacheStore:
             return self._snapshot(slot) if alone else outdated()
 
     def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
-        """Store `entry`, unless what `snapshot` saw has changed since; return whether that is so."""
+        """Store `entry`, unless `snapshot` is outdated or there is no room; return whether it is stored."""
         size = self._size(entry)
         with self._exclusive as alone:
             if not alone:
                 if snapshot is None:
                     self._exclusive.defer(partial(self._delete, [slot.key]))
-                return snapshot is None
+                return False
             if snapshot is None:
                 _end(self._loads, slot.key)
                 tags = tuple([load_token(self._tags, tag) for tag in slot.tags])
@@ -124,8 +124,7 @@ class CachetoolsCacheStore:
                 if any(token.dead for token in tokens):
                     return False
                 tags = tokens[1:]
-            self._put(slot.key, _Held(entry, tags, size), now)
-            return True
+            return self._put(slot.key, _Held(entry, tags, size), now) or entry.expires <= now
 
     def delete(self, keys: Sequence[str], /) -> None:
         """Remove the entries of `keys`, and outdate the loads that are running for them."""
@@ -146,7 +145,7 @@ class CachetoolsCacheStore:
             [load_token(self._loads, slot.key), *[load_token(self._tags, tag) for tag in slot.tags]]
         )
 
-    def _put(self, key: str, held: _Held, now: float) -> None:
+    def _put(self, key: str, held: _Held, now: float) -> bool:
         kept = False
         try:
             if held.expires > now and held.size <= self._cache.maxsize:
@@ -155,6 +154,7 @@ class CachetoolsCacheStore:
         finally:
             if not kept:  # nor may the old one be: caches keep that when the new one is too large or too old
                 self._cache.pop(key, None)
+        return kept
 
     def _holds(self, key: str, held: _Held) -> bool:
         try:

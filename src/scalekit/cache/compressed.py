@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from scalekit._extras import require
+from scalekit.cache._serializers import checked_serializer
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class CompressedSerializer:
 
     What is longer than `max_bytes` (64 MiB by default) is not compressed, and nothing is inflated beyond
     that. Compression takes about 5 ms for each MB, on an event loop too. `ConfigurationError` for other
-    algorithms, levels or lengths; `MissingExtra` if zstd is named and not there.
+    algorithms, levels or lengths, and for what is no serializer; `MissingExtra` if zstd is named and is not
+    there.
     """
 
     __slots__ = ("_above", "_fingerprint", "_loads", "_longest", "_pack", "_serializer")
@@ -52,14 +54,11 @@ class CompressedSerializer:
         level: int | None = None,
         max_bytes: int = 64 * 2**20,
     ) -> None:
-        for name, number in (("above", above), ("max_bytes", max_bytes)):
-            if type(number) is not int or not 0 < number < 2**32:
-                raise ConfigurationError(name, number, "to be a number of bytes below 4 GiB")
-        self._serializer = serializer
+        self._serializer = checked_serializer(serializer)
         self._loads = serializer.loads
-        self._above = above
+        self._above = _length(above, "above")
         self._pack = _packer(algorithm, level)
-        self._longest = max_bytes
+        self._longest = _length(max_bytes, "max_bytes")
         self._fingerprint: bytes | None = None
 
     @property
@@ -87,6 +86,19 @@ class CompressedSerializer:
         if data and data[0] == _MARK:
             return self._loads(_inflated(data, self._longest))
         return self._loads(data)
+
+
+def compressor(above: int | None) -> Callable[[Serializer], Serializer] | None:
+    """Return what a face puts around serializers, by its option `compress_above`."""
+    if above is None:
+        return None
+    return partial(CompressedSerializer, above=_length(above, "compress_above"))
+
+
+def _length(number: int, parameter: str) -> int:
+    if type(number) is not int or not 0 < number < 2**32:
+        raise ConfigurationError(parameter, number, "as an integer from 1 to below 4 GiB")
+    return number
 
 
 def _packer(algorithm: str | None, level: int | None) -> Callable[[bytes], tuple[int, bytes]]:

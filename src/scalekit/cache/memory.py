@@ -92,7 +92,7 @@ class MemoryCacheStore:
             return self._entries.snapshot(slot) if alone else outdated()
 
     def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
-        """Store `entry`, unless what `snapshot` saw has changed since; return whether that is so."""
+        """Store `entry`, unless `snapshot` is outdated or it never fits; return whether it is stored."""
         size = self._size(slot, entry) if self._sized else None
         gone: list[Node] = []
         with self._exclusive as alone:

@@ -85,8 +85,9 @@ class CacheStore(Protocol):
 
         The check and the store are one atomic step with respect to `begin`, `delete`, `invalidate`
         and other writes of that key or those tags. A None for `snapshot` says that the value is
-        true as of this call: it is stored in any case, and outdates the loads that are running. An
-        entry that has expired already (`expires <= now`) only takes the old one away.
+        true as of this call: no change keeps it out, and it outdates the loads that are running. An
+        entry that has expired already (`expires <= now`) only takes the old one away, and counts as
+        stored. One for which the store has no room takes the old one away, too, and does not.
         """
         ...
 
@@ -144,10 +145,14 @@ class IndexedCacheStore(Protocol):
 
 @runtime_checkable
 class BatchCacheStore(CacheStore, Protocol):
-    """Optional: a store that reads, or writes, many entries in about the time of one."""
+    """Optional: a store that reads, begins, or writes many entries in about the time of one."""
 
     def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
         """Return for each of `slots` what `read` would, in their order."""
+        ...
+
+    def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: FBT001  # as above
+        """Return for each of `slots` what `begin` would, in their order."""
         ...
 
     def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
@@ -206,6 +211,10 @@ class AsyncBatchCacheStore(AsyncCacheStore, Protocol):
 
     async def read_many(self, slots: Sequence[Slot], now: float, /) -> list[Entry | Snapshot]:
         """Return for each of `slots` what `read` would; see `BatchCacheStore.read_many`."""
+        ...
+
+    async def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: FBT001  # as above
+        """Return for each of `slots` what `begin` would; see `BatchCacheStore.begin_many`."""
         ...
 
     async def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:

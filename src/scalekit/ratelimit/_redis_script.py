@@ -18,8 +18,6 @@ allowed, then retry, remaining and reset of each limit. A denial and a peek writ
 
 from __future__ import annotations
 
-from hashlib import sha1
-
 NOW = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -152,11 +150,6 @@ return verdict
 """
 
 
-class Script:
-    """A script's text, and the digest by which a server that has seen it finds it again."""
-
-    __slots__ = ("digest", "text")
-
-    def __init__(self, *, now: str = NOW) -> None:
-        self.text = now + _RULE
-        self.digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+def source(*, now: str = NOW) -> str:
+    """Return the script; `now` are the lines of it that set the time."""
+    return now + _RULE

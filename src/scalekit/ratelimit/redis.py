@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scalekit.errors import BackendError
 from scalekit.ratelimit._redis_call import operands, stored_key, verdict_of
-from scalekit.ratelimit._redis_script import Script
-from scalekit.redis._failure import is_unknown_script
+from scalekit.ratelimit._redis_script import source
 from scalekit.redis._given import async_given_link, given_link
+from scalekit.redis._script import Script, async_run, run
 
 if TYPE_CHECKING:
+    from redis import Redis, RedisCluster
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+
     from scalekit.ratelimit._quota import Quota, Verdict
     from scalekit.redis import AsyncRedisLink, RedisLink
+    from scalekit.redis._script import Operands
 
 __all__ = ["AsyncRedisRateLimitStore", "RedisRateLimitStore"]
 
@@ -38,9 +42,9 @@ class RedisRateLimitStore:
 
     __slots__ = ("_link",)
 
-    _script: ClassVar[Script] = Script()
+    _script: ClassVar[Script] = Script(source())
 
-    def __init__(self, link: object) -> None:
+    def __init__(self, link: RedisLink | Redis | RedisCluster) -> None:
         self._link = given_link(link, store="RedisRateLimitStore")
 
     @property
@@ -64,13 +68,8 @@ class RedisRateLimitStore:
         """Forget what `key` consumed."""
         self._link.execute("DEL", stored_key(key))
 
-    def _run(self, command: tuple[Any, ...]) -> Any:
-        try:
-            return self._link.execute("EVALSHA", self._script.digest, *command)
-        except BackendError as error:
-            if not is_unknown_script(error):
-                raise
-        return self._link.execute("EVAL", self._script.text, *command)
+    def _run(self, call: Operands) -> Any:
+        return (run(self._link, self._script, [call]))[0]
 
 
 class AsyncRedisRateLimitStore:
@@ -86,9 +85,9 @@ class AsyncRedisRateLimitStore:
 
     __slots__ = ("_link",)
 
-    _script: ClassVar[Script] = Script()
+    _script: ClassVar[Script] = Script(source())
 
-    def __init__(self, link: object) -> None:
+    def __init__(self, link: AsyncRedisLink | AsyncRedis | AsyncRedisCluster) -> None:
         self._link = async_given_link(link, store="AsyncRedisRateLimitStore")
 
     @property
@@ -112,10 +111,5 @@ class AsyncRedisRateLimitStore:
         """Forget what `key` consumed."""
         await self._link.execute("DEL", stored_key(key))
 
-    async def _run(self, command: tuple[Any, ...]) -> Any:
-        try:
-            return await self._link.execute("EVALSHA", self._script.digest, *command)
-        except BackendError as error:
-            if not is_unknown_script(error):
-                raise
-        return await self._link.execute("EVAL", self._script.text, *command)
+    async def _run(self, call: Operands) -> Any:
+        return (await async_run(self._link, self._script, [call]))[0]

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
     from scalekit.redis._async_listener import AsyncListener
-    from scalekit.redis._batches import AsyncTransport
     from scalekit.redis._packed import Command
+    from scalekit.redis._transport import AsyncTransport
 
 
 class AsyncRedisLink:
@@ -39,14 +42,18 @@ class AsyncRedisLink:
     a cluster, one to each master). A cancelled call disturbs no other; its command may have been
     sent, and may take effect.
 
-    `timeout` bounds a whole call: connecting, the handshake, the command and its reply. Nothing is retried,
-    reads included. After `breaker_failures` failed calls in a row the breaker opens: calls are refused at
-    once, and every `breaker_reset` exactly one of them is let through to see whether the server is back. An
-    error that the server sends as its reply is no failure in this sense.
+    `timeout` (default 50 ms) bounds a whole call: connecting, the handshake, the command and its reply.
+    Nothing is retried, reads included. After `breaker_failures` failed calls in a row (default 3) the breaker
+    opens: calls are refused at once, and every `breaker_reset` (default 1 second) exactly one of them is let
+    through to see whether the server is back. An error that the server sends as its reply is no failure in
+    this sense.
 
     May be used from several event loops, in turn or at once in several threads: each has its own
-    connections, which close when `asyncio.run` ends, and all share the breaker. `clock` drives the breaker
-    alone; `on_event` gets a `LinkEvent` when the breaker changes its state.
+    connections, which close when `asyncio.run` ends, and all share the breaker. `clock` (default
+    `time.monotonic`) drives the breaker alone; `on_event` gets a `LinkEvent` when the breaker changes its
+    state. That it opens and closes is also logged, by the logger "scalekit".
+
+    Raises `ConfigurationError` for anything that is no such client, and for options out of their range.
 
     On a cluster only masters are asked, and each has 0.6 of `timeout` to answer. After one did not, the next
     call that would lead to it asks the others first who serves its slots now.
@@ -56,7 +63,7 @@ class AsyncRedisLink:
 
     def __init__(
         self,
-        client: object,
+        client: AsyncRedis | AsyncRedisCluster,
         *,
         timeout: Duration = 0.05,
         breaker_failures: int = 3,

@@ -17,9 +17,9 @@ from scalekit.redis._slots import Scatter, SlotMap, in_turn
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from scalekit.redis._batches import Deliver
     from scalekit.redis._packed import Command
     from scalekit.redis._slots import Address, Errand
+    from scalekit.redis._transport import Deliver
 
 
 class AsyncCluster:

@@ -12,8 +12,8 @@ from scalekit.redis._packed import Packed, packed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scalekit.redis._batches import Deliver
     from scalekit.redis._packed import Command
+    from scalekit.redis._transport import Deliver
 
 
 class AsyncConnections:

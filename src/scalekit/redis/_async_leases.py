@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from scalekit.errors import BackendError
-from scalekit.redis._failure import is_unknown_script
-from scalekit.redis._leases import ACQUIRE, LONGEST_PAUSE, RELEASE, milliseconds, pauses, script
+from scalekit.redis._leases import ACQUIRE, LONGEST_PAUSE, RELEASE, milliseconds, pauses
+from scalekit.redis._script import async_run
 
 if TYPE_CHECKING:
     from scalekit.redis._async import AsyncRedisLink
@@ -22,11 +21,11 @@ class AsyncLeases:
 
     async def acquire(self, name: bytes, owner: bytes, seconds: float) -> bool:
         """Take or renew the lease of `name`; see `Leases.acquire`."""
-        return bool(await self._run(ACQUIRE, name, owner, milliseconds(seconds)))
+        return await async_run(self._link, ACQUIRE, [(1, name, owner, milliseconds(seconds))]) == [1]
 
     async def release(self, name: bytes, owner: bytes) -> None:
         """Give the lease back; see `Leases.release`."""
-        await self._run(RELEASE, name, owner)
+        await async_run(self._link, RELEASE, [(1, name, owner)])
 
     async def wait(self, name: bytes, seconds: float) -> None:
         """Return when the lease of `name` is given back; see `Leases.wait`."""
@@ -41,15 +40,6 @@ class AsyncLeases:
                 longest = left if bell.armed.is_set() else min(left, pause)
                 if await _within(min(longest, (life + 1) / 1_000), bell.rung):
                     return
-
-    async def _run(self, text: str, *arguments: Any) -> Any:
-        known, teaching = script(text, *arguments)
-        try:
-            return await self._link.execute(*known)
-        except BackendError as error:
-            if not is_unknown_script(error):
-                raise
-            return await self._link.execute(*teaching)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

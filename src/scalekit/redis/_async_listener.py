@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit.redis._audience import Audience, Bell
 from scalekit.redis._listener import LINGER, pause_after
-from scalekit.redis._masters import TOPOLOGY, Asked, Unknown, masters_of
+from scalekit.redis._masters import TOPOLOGY, Asked, OneMaster, Unknown, masters_of
 from scalekit.redis._session import NEVER, Session
 
 if TYPE_CHECKING:
@@ -122,11 +121,12 @@ class AsyncListener:
         return session
 
     async def _makers(self) -> Sequence[Any]:
-        if not self._cluster:
-            return [self._masters.one]
+        masters = self._masters
+        if isinstance(masters, OneMaster):
+            return [masters.make]
         failure: Exception = Unknown("no node of the cluster is known")
-        for seed in self._masters.seeds():
-            ear = self._masters.at(*seed)
+        for seed in masters.seeds():
+            ear = masters.at(*seed)
             try:
                 async with asyncio.timeout(self._timeout):
                     await ear.connect()
@@ -134,11 +134,9 @@ class AsyncListener:
                     asked = Asked(seed)
                     while not asked.heard(await ear.channel[0].read(_AT_ONCE)):
                         pass
-                found = [self._masters.remapped(address) for address in asked.addresses()]
+                return masters.makers(asked)
             except Exception as error:  # noqa: BLE001  # another node may know
                 failure = error
-            else:
-                return [partial(self._masters.at, *address) for address in found]
             finally:
                 await _shut(ear)
         raise failure

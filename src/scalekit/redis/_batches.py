@@ -12,34 +12,18 @@ cancelled is never "never retrieved", and callers never share one exception's tr
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from scalekit.redis._failure import Closed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from scalekit.redis._packed import Command
-
-Deliver: TypeAlias = "Callable[[int, Any], None]"
+    from scalekit.redis._transport import AsyncTransport
 
 _MOST_RUNS = 8
 """Connections in use at once. More gain nothing: one run keeps the loop busy with its replies."""
-
-
-class AsyncTransport(Protocol):
-    """Sends commands and delivers their replies, on one event loop."""
-
-    async def exchange(self, commands: Sequence[Command], deliver: Deliver, /) -> None:
-        """Send all `commands` and call `deliver(index, reply)` for each, an error reply being a value, too.
-
-        May be cancelled anywhere; what it leaves behind must not reach a later command.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Close every connection."""
-        ...
 
 
 class _Batch:

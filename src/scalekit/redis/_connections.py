@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from scalekit.redis import _own
 from scalekit.redis._deadline import bounded, remaining
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scalekit.redis._packed import Command
-
-
-class Transport(Protocol):
-    """Sends commands and returns their replies."""
-
-    def exchange(self, commands: Sequence[Command], /) -> list[Any]:
-        """Send all `commands`, then read all replies; an error reply is an element of the list."""
-        ...
-
-    def close(self) -> None:
-        """Close what is idle; what is in use closes when it comes back."""
-        ...
 
 
 class Connections:

@@ -90,7 +90,7 @@ def _in_time(timeout: float) -> float:
     left = at - monotonic()
     if left <= 0.0:
         raise TimeoutError("the deadline has passed")
-    return min(timeout, left)  # and no min(), which costs as much as the rest
+    return timeout if timeout < left else left  # noqa: FURB136  # min() took half as long as all the rest
 
 
 def bounded(connection_class: type[Any], timeout: float) -> type[Any]:

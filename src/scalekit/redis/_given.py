@@ -10,12 +10,16 @@ from scalekit.redis._own import masked
 from scalekit.redis._sync import RedisLink
 
 if TYPE_CHECKING:
+    from redis import Redis, RedisCluster
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+
     from scalekit.redis._async import AsyncRedisLink
 
 _LINKS = {"redis": "a RedisLink", "redis.asyncio": "an AsyncRedisLink"}
 
 
-def given_link(given: object, *, store: str) -> RedisLink:
+def given_link(given: RedisLink | Redis | RedisCluster, *, store: str) -> RedisLink:
     """Return the link itself, or a link with defaults to where a redis-py client leads.
 
     Raises `ConfigurationError` for anything else; for what is async it names `Async{store}`.
@@ -26,7 +30,7 @@ def given_link(given: object, *, store: str) -> RedisLink:
     return RedisLink(given)
 
 
-def async_given_link(given: object, *, store: str) -> AsyncRedisLink:
+def async_given_link(given: AsyncRedisLink | AsyncRedis | AsyncRedisCluster, *, store: str) -> AsyncRedisLink:
     """Return the link itself, or a link with defaults to where a `redis.asyncio` client leads.
 
     Raises `ConfigurationError` for anything else; for what is blocking it names `store` without "Async".

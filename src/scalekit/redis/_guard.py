@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from scalekit._breaker import Breaker
+from scalekit._breaker import Breaker, checked_failures
 from scalekit._time import seconds
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigurationError
 from scalekit.events import LinkEvent, guarded
@@ -31,19 +31,20 @@ class Guard:
     def __init__(
         self, *, timeout: Duration, failures: int, reset: Duration, clock: Clock, on_event: Hook | None
     ) -> None:
-        if isinstance(failures, bool) or not isinstance(failures, int) or failures < 1:
-            raise ConfigurationError("breaker_failures", failures, "an integer >= 1")
+        failures = checked_failures(failures)
         if on_event is not None and not callable(on_event):
-            raise ConfigurationError("on_event", on_event, "a callable of one event, or None")
+            raise ConfigurationError("on_event", on_event, "as a callable of one event, or None")
         if not callable(clock):
-            raise ConfigurationError("clock", clock, "a callable that returns seconds")
+            raise ConfigurationError("clock", clock, "as a callable that returns seconds")
         self.timeout = seconds(timeout, "timeout")
         self._clock = clock
         self._emit = guarded(on_event)
         reset = seconds(reset, "breaker_reset")
         # A probe reports within its deadline, or never: then the next one may go soon after.
         patience = 2 * self.timeout + reset
-        self._breaker = Breaker(failures=failures, reset=reset, patience=patience, on_change=self._report)
+        self._breaker = Breaker(
+            _BACKEND, failures=failures, reset=reset, patience=patience, on_change=self._report
+        )
 
     @property
     def state(self) -> State:
@@ -67,10 +68,7 @@ class Guard:
         began = self._clock()
         generation = self._breaker.admit(began)
         if generation is None:
-            detail = (
-                f"not asked, the circuit breaker is open; next probe in {self._breaker.retry_in(began):.3f} s"
-            )
-            raise BackendUnavailable(_BACKEND, _named(commands), detail)
+            raise BackendUnavailable(_BACKEND, _named(commands), self._breaker.refusal(began))
         return generation, began
 
     def settle(self, ticket: Ticket, commands: Sequence[Command], replies: Sequence[object]) -> None:
@@ -96,11 +94,10 @@ class Guard:
         """
         generation, began = ticket
         if _failure.is_failure(error):
-            self._breaker.failed(generation, began, self._clock())
-            if late or _failure.is_timeout(error):
-                detail = f"no answer within {self.timeout * 1000:g} ms"
-                raise BackendTimeout(_BACKEND, _named(commands), detail) from error
-            raise BackendError(_BACKEND, _named(commands), _described(error)) from error
+            late = late or _failure.is_timeout(error)
+            detail = f"no answer within {self.timeout * 1000:g} ms" if late else _described(error)
+            self._breaker.failed(generation, began, self._clock(), detail)
+            raise (BackendTimeout if late else BackendError)(_BACKEND, _named(commands), detail) from error
         self._breaker.abandoned(generation)
         if isinstance(error, _failure.Closed):
             raise BackendError(_BACKEND, _named(commands), "the link was closed") from None

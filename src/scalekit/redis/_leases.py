@@ -8,13 +8,11 @@ listens, at growing intervals.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from scalekit.errors import BackendError
-from scalekit.redis._failure import is_unknown_script
+from scalekit.redis._script import Script, run
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -24,28 +22,22 @@ if TYPE_CHECKING:
     from scalekit.redis._sync import RedisLink
 
 # KEYS: the lease. ARGV: the owner, milliseconds.
-ACQUIRE = """
+ACQUIRE = Script("""
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
-"""
+""")
 # Whoever may not publish releases all the same.
-RELEASE = """
+RELEASE = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 redis.pcall('PUBLISH', KEYS[1], '')
 return 1
-"""
+""")
 
 _FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
-
-
-def script(text: str, *arguments: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return the command that runs a script which the server knows, and the one that teaches it."""
-    digest = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324  # the name that servers give a script
-    return ("EVALSHA", digest, 1, *arguments), ("EVAL", text, 1, *arguments)
 
 
 def milliseconds(seconds: float) -> int:
@@ -68,11 +60,11 @@ class Leases:
 
     def acquire(self, name: bytes, owner: bytes, seconds: float) -> bool:
         """Take the lease of `name` for `seconds`, or renew it; False if another owner has it."""
-        return bool(self._run(ACQUIRE, name, owner, milliseconds(seconds)))
+        return run(self._link, ACQUIRE, [(1, name, owner, milliseconds(seconds))]) == [1]
 
     def release(self, name: bytes, owner: bytes) -> None:
         """Give the lease back, if `owner` still has it, and wake those who wait for it."""
-        self._run(RELEASE, name, owner)
+        run(self._link, RELEASE, [(1, name, owner)])
 
     def wait(self, name: bytes, seconds: float) -> None:
         """Return when the lease of `name` is given back or ends, after `seconds` at the latest."""
@@ -87,15 +79,6 @@ class Leases:
                 longest = left if bell.armed.is_set() else min(left, pause)
                 if bell.rung.wait(min(longest, (life + 1) / 1_000)):
                     return
-
-    def _run(self, text: str, *arguments: Any) -> Any:
-        known, teaching = script(text, *arguments)
-        try:
-            return self._link.execute(*known)
-        except BackendError as error:
-            if not is_unknown_script(error):
-                raise
-            return self._link.execute(*teaching)
 
 
 def leases_of(link: RedisLink) -> Leases:

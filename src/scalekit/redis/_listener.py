@@ -13,12 +13,11 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from scalekit.redis._audience import Audience, Bell
-from scalekit.redis._masters import TOPOLOGY, Asked, Unknown, masters_of
+from scalekit.redis._masters import TOPOLOGY, Asked, OneMaster, Unknown, masters_of
 from scalekit.redis._session import NEVER, Session
 
 if TYPE_CHECKING:
@@ -191,11 +190,12 @@ class Listener:
         return session
 
     def _makers(self) -> Sequence[Any]:
-        if not self._cluster:
-            return [self._masters.one]
+        masters = self._masters
+        if isinstance(masters, OneMaster):
+            return [masters.make]
         failure: Exception = Unknown("no node of the cluster is known")
-        for seed in self._masters.seeds():
-            ear = self._masters.at(*seed)
+        for seed in masters.seeds():
+            ear = masters.at(*seed)
             try:
                 ear.connect()
                 ear.channel.settimeout(self._timeout)
@@ -203,11 +203,9 @@ class Listener:
                 asked = Asked(seed)
                 while not asked.heard(ear.channel.recv(_AT_ONCE)):
                     pass
-                found = [self._masters.remapped(address) for address in asked.addresses()]
+                return masters.makers(asked)
             except Exception as error:  # noqa: BLE001  # another node may know
                 failure = error
-            else:
-                return [partial(self._masters.at, *address) for address in found]
             finally:
                 ear.disconnect()
         raise failure

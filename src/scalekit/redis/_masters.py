@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from scalekit.redis import _own
 from scalekit.redis._resp3 import Reader, Refusal, packed
@@ -53,53 +54,52 @@ def async_listening(connection_class: type[Any], timeout: float) -> type[Any]:
     return Ear
 
 
-class Masters(NamedTuple):
-    """Makes connections, not yet connected, of a client's settings.
+class OneMaster:
+    """Where a plain client leads, or a Sentinel's: to one server.
 
-    `one` leads to where a plain client leads; `at` to a node of a cluster, of which `seeds` are known.
-    `sentinels` are the clients that `one` may open connections with, to be closed after use.
+    `make` returns a connection to it, not yet connected. `sentinels` are the clients with which it may be
+    looked up then, to be closed after use.
     """
 
-    one: Callable[[], Any]
-    at: Callable[[str, int], Any]
-    seeds: Callable[[], Sequence[tuple[str, int]]]
-    remapped: Callable[[tuple[str, int]], tuple[str, int]]
-    sentinels: Sequence[Any]
-    pool: object
+    def __init__(self, client: Any, *, timeout: float, asynchronous: bool) -> None:
+        bound = async_listening if asynchronous else listening
+        self._origin = _own.origin(client, timeout=timeout, asynchronous=asynchronous, bound=bound)
+        self.make: Callable[[], Any] = self._origin.make
+        self.sentinels: Sequence[Any] = self._origin.sentinels
 
 
-def masters_of(client: Any, *, cluster: bool, timeout: float, asynchronous: bool) -> Masters:
+class ClusterMasters:
+    """Where a cluster client leads: to its masters, for whom each of the nodes it knows can be asked."""
+
+    sentinels: Sequence[Any] = ()
+
+    def __init__(self, client: Any, *, timeout: float, asynchronous: bool) -> None:
+        self._client = client
+        self._timeout = timeout
+        self._asynchronous = asynchronous
+
+    def seeds(self) -> list[tuple[str, int]]:
+        """Return where the nodes are that can be asked."""
+        return _own.cluster_addresses(self._client)
+
+    def at(self, host: str, port: int) -> Any:
+        """Return a connection to a node, not yet connected."""
+        node = _own.cluster_node(self._client, host, port, asynchronous=self._asynchronous)
+        return OneMaster(node, timeout=self._timeout, asynchronous=self._asynchronous).make()
+
+    def makers(self, asked: Asked) -> list[Callable[[], Any]]:
+        """Return what makes a connection, for each master that a node told of; `Unknown` if of none."""
+        remap = self._client.nodes_manager.address_remap
+        found = asked.addresses()
+        return [partial(self.at, *(address if remap is None else remap(address))) for address in found]
+
+
+def masters_of(
+    client: Any, *, cluster: bool, timeout: float, asynchronous: bool
+) -> OneMaster | ClusterMasters:
     """Return where `client` leads."""
-    bound = async_listening if asynchronous else listening
-    if not cluster:
-        origin = _own.origin(client, timeout=timeout, asynchronous=asynchronous, bound=bound)
-        return Masters(origin.make, _nowhere, tuple, _as_it_is, origin.sentinels, origin.pool)
-    manager = client.nodes_manager
-
-    def seeds() -> list[tuple[str, int]]:
-        nodes = [*client.get_nodes(), *manager.startup_nodes.values()]
-        return list(dict.fromkeys((str(node.host), int(node.port)) for node in nodes))
-
-    def at(host: str, port: int) -> Any:
-        node = _own.cluster_node(client, host, port, asynchronous=asynchronous)
-        return _own.origin(node, timeout=timeout, asynchronous=asynchronous, bound=bound).make()
-
-    return Masters(
-        _nowhere,
-        at,
-        seeds,
-        getattr(manager, "address_remap", None) or _as_it_is,
-        (),
-        None,
-    )
-
-
-def _as_it_is(address: tuple[str, int]) -> tuple[str, int]:
-    return address
-
-
-def _nowhere(*_: object) -> Any:
-    raise NotImplementedError
+    kind = ClusterMasters if cluster else OneMaster
+    return kind(client, timeout=timeout, asynchronous=asynchronous)
 
 
 class Asked:

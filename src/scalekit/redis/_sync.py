@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from redis import Redis, RedisCluster
+
     from scalekit._breaker import State
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
-    from scalekit.redis._connections import Transport
     from scalekit.redis._listener import Listener
     from scalekit.redis._packed import Command
+    from scalekit.redis._transport import Transport
 
 
 class RedisLink:
@@ -34,14 +36,17 @@ class RedisLink:
     read, not used: the link opens its own connections to the same address with the same credentials,
     so that its time-outs hold whatever the client was configured with.
 
-    `timeout` bounds a whole call: waiting for a free connection, connecting, the handshake, the command
-    and its reply (only name resolution cannot be interrupted). Nothing is retried, reads included.
-    After `breaker_failures` failed calls in a row the breaker opens: calls are refused at once, and
-    every `breaker_reset` exactly one of them is let through to see whether the server is back. An
-    error that the server sends as its reply is no failure in this sense.
+    `timeout` (default 50 ms) bounds a whole call: waiting for a free connection, connecting, the handshake,
+    the command and its reply (only name resolution cannot be interrupted). Nothing is retried, reads
+    included. After `breaker_failures` failed calls in a row (default 3) the breaker opens: calls are refused
+    at once, and every `breaker_reset` (default 1 second) exactly one of them is let through to see whether
+    the server is back. An error that the server sends as its reply is no failure in this sense.
 
-    Safe to share between threads, and across `fork`. `clock` drives the breaker alone; `on_event` gets a
-    `LinkEvent` when the breaker changes its state.
+    Safe to share between threads, and across `fork`. `clock` (default `time.monotonic`) drives the breaker
+    alone; `on_event` gets a `LinkEvent` when the breaker changes its state. That it opens and closes is also
+    logged, by the logger "scalekit".
+
+    Raises `ConfigurationError` for anything that is no such client, and for options out of their range.
 
     On a cluster only masters are asked, and each has 0.6 of `timeout` to answer. After one did not, the next
     call that would lead to it asks the others first who serves its slots now.
@@ -51,7 +56,7 @@ class RedisLink:
 
     def __init__(
         self,
-        client: object,
+        client: Redis | RedisCluster,
         *,
         timeout: Duration = 0.05,
         breaker_failures: int = 3,

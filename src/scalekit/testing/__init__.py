@@ -1,8 +1,17 @@
-"""For tests: a manual clock, conformance suites for third-party stores, and fault wrappers."""
+"""For tests: a manual clock, conformance suites of stores and serializers, and fault wrappers."""
 
 from scalekit._lazy import exports
 
-__all__ = ["CacheStoreSuite", "Gate", "ManualClock", "RateLimitStoreSuite", "flaky", "hung", "slow"]
+__all__ = [
+    "CacheStoreSuite",
+    "Gate",
+    "ManualClock",
+    "RateLimitStoreSuite",
+    "SerializerSuite",
+    "flaky",
+    "hung",
+    "slow",
+]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +22,7 @@ if TYPE_CHECKING:
     from scalekit.testing.faults import hung as hung
     from scalekit.testing.faults import slow as slow
     from scalekit.testing.ratelimit import RateLimitStoreSuite as RateLimitStoreSuite
+    from scalekit.testing.serializer import SerializerSuite as SerializerSuite
 else:
     _exported, __dir__ = exports(
         __name__,
@@ -21,6 +31,7 @@ else:
             "clock": ["ManualClock"],
             "faults": ["Gate", "flaky", "hung", "slow"],
             "ratelimit": ["RateLimitStoreSuite"],
+            "serializer": ["SerializerSuite"],
         },
     )
 

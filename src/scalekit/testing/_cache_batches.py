@@ -1,5 +1,5 @@
 # ruff: noqa: S101  # a suite of tests asserts
-"""The part of `CacheStoreSuite` about batches, for stores that offer them (`BatchCacheStore`)."""
+"""The part of `CacheStoreSuite` about batches (`BatchCacheStore`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache import Entry, Snapshot
-from scalekit.cache.protocols import BatchCacheStore
-from scalekit.testing._cache_probe import LONG, CacheStoreProbe, called, fresh
+from scalekit.testing._cache_probe import LONG, CacheStoreTests, called, fresh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,14 +18,8 @@ _UPDATES = 60
 _READERS = 3
 
 
-class BatchTests:
-    """Tests of `read_many` and `write_many`; they pass at once where the store has no such methods."""
-
-    _probe: CacheStoreProbe
-
-    @property
-    def _batching(self) -> bool:
-        return isinstance(self._probe.store, BatchCacheStore)
+class BatchTests(CacheStoreTests):
+    """Tests of `read_many`, `begin_many` and `write_many`."""
 
     def _read_many(self, slots: Sequence[Slot]) -> list[Any]:
         found: list[Any] = self._probe.driver(self._probe.store.read_many, slots, self._probe.clock())
@@ -36,6 +29,17 @@ class BatchTests:
             f"read_many() must return entries and snapshots; got {found!r}"
         )
         return found
+
+    def _begin_many(self, slots: Sequence[Slot], *, outdate: bool) -> list[Snapshot]:
+        begun: list[Snapshot] = self._probe.driver(
+            self._probe.store.begin_many, slots, self._probe.clock(), outdate
+        )
+        assert type(begun) is list, f"begin_many() must return a list; got {begun!r}"
+        assert len(begun) == len(slots), "begin_many() must return one snapshot for each slot"
+        assert all(isinstance(each, Snapshot) for each in begun), (
+            f"begin_many() must return snapshots; got {begun!r}"
+        )
+        return begun
 
     def _values(self, slots: Sequence[Slot]) -> list[Any]:
         return [found.value if isinstance(found, Entry) else None for found in self._read_many(slots)]
@@ -60,8 +64,6 @@ class BatchTests:
 
     def test_a_batch_reads_what_single_reads_do(self) -> None:
         """A batch reads what single reads do, in the order asked, also where a slot comes twice."""
-        if not self._batching:
-            return
         living, absent, stale, dead, gone = self._slots(5)
         self._probe.write(living, "living")
         self._probe.write(stale, "stale", fresh=0.0, load_seconds=1.5)
@@ -80,15 +82,12 @@ class BatchTests:
 
     def test_a_batch_of_nothing(self) -> None:
         """A batch of nothing."""
-        if not self._batching:
-            return
         assert self._read_many([]) == []
+        assert self._begin_many([], outdate=True) == []
         assert self._write_many([]) == []
 
     def test_what_a_batch_writes_is_read(self) -> None:
         """What a batch writes is read, one by one and together."""
-        if not self._batching:
-            return
         slots = self._slots(20)
         snapshots = self._read_many(slots)
         assert all(isinstance(each, Snapshot) for each in snapshots)
@@ -99,10 +98,49 @@ class BatchTests:
         found = self._probe.read(slots[0])
         assert self._probe.clock() + LONG - 60 <= found.expires <= self._probe.clock() + LONG + 1
 
+    def test_a_batch_begins_as_single_loads_do(self) -> None:
+        """A batch begins as single loads do, in the order asked, next to loads that are running."""
+        living, absent, dead = slots = self._slots(3)
+        self._probe.write(living, "living")
+        self._probe.write(dead, "dead")
+        self._probe.invalidate(dead.tags[-1])
+        running = self._probe.missed(absent)
+        begun = self._begin_many(slots, outdate=False)
+        assert begun == [self._probe.begin(slot, outdate=False) for slot in slots]
+        assert begun[1] == running
+        assert self._begin_many(slots[::-1], outdate=False) == begun[::-1]
+        assert self._values(slots) == ["living", None, None], "an entry stays readable, and a dead one dead"
+        assert self._probe.write(absent, "loaded", running), "begin_many() must outdate only where told to"
+        writes = [(slot, self._entry("new"), seen) for slot, seen in zip(slots, begun, strict=True)]
+        assert self._write_many(writes) == [True] * 3
+
+    def test_a_batch_that_outdates_wins_over_the_loads_before_it(self) -> None:
+        """A batch that is told to outdates the loads before it, for its own keys alone."""
+        *slots, other = self._slots(4)
+        for slot in slots:
+            self._probe.write(slot, "old")
+        before = [self._probe.begin(slot) for slot in (*slots, other)]
+        begun = self._begin_many(slots, outdate=True)
+        assert self._values(slots) == ["old"] * 3, "the entries must stay readable"
+        assert not any(self._probe.write(*each) for each in zip(slots, "abc", before[:3], strict=True))
+        assert self._probe.write(other, "other", before[3])
+        assert [self._probe.write(slot, slot.key, seen) for slot, seen in zip(slots, begun, strict=True)] == [
+            True
+        ] * 3
+        assert self._values(slots) == [slot.key for slot in slots]
+
+    def test_a_load_of_a_batch_is_outdated_like_any_other(self) -> None:
+        """A load of a batch is outdated like any other, and the others of its batch are not."""
+        for outdate in (False, True):
+            for i in range(len(self._probe.outdating(self._probe.slot("a")))):
+                slots = [self._probe.slot("a") for _ in range(2)]
+                begun = self._begin_many(slots, outdate=outdate)
+                self._probe.outdating(slots[0])[i]()
+                stored = [self._probe.write(slot, "x", seen) for slot, seen in zip(slots, begun, strict=True)]
+                assert stored == [False, True], f"way {i} of outdating a load did not"
+
     def test_an_invalidation_ends_the_entries_of_a_batch_that_carry_the_tag(self) -> None:
         """An invalidation ends the entries of a batch that carry the tag, and no other."""
-        if not self._batching:
-            return
         slots = self._slots(4)
         self._write_many([(slot, self._entry(slot.key), self._probe.begin(slot)) for slot in slots])
         self._probe.invalidate(slots[1].tags[-1])
@@ -114,8 +152,6 @@ class BatchTests:
 
     def test_each_write_of_a_batch_is_judged_by_itself(self) -> None:
         """Each write of a batch is judged by itself: what is outdated is refused, and the others stored."""
-        if not self._batching:
-            return
         for i in range(len(self._probe.outdating(self._probe.slot("a")))):
             before, outdated, after = (self._probe.slot("a") for _ in range(3))
             slots = [before, outdated, after]
@@ -129,8 +165,6 @@ class BatchTests:
 
     def test_a_shared_tag_outdates_the_whole_batch(self) -> None:
         """A shared tag outdates the whole batch."""
-        if not self._batching:
-            return
         slots = self._slots(3)
         snapshots = self._read_many(slots)
         self._probe.invalidate(slots[0].tags[0])
@@ -140,8 +174,6 @@ class BatchTests:
 
     def test_a_batch_judges_entries_by_the_tags_they_were_written_with(self) -> None:
         """A batch judges entries by the tags they were written with."""
-        if not self._batching:
-            return
         slots = self._slots(3)
         for slot in slots:
             self._probe.write(slot, slot.key)
@@ -152,8 +184,6 @@ class BatchTests:
 
     def test_an_expired_entry_in_a_batch_takes_the_old_one_away(self) -> None:
         """An expired entry in a batch takes the old one away."""
-        if not self._batching:
-            return
         slots = self._slots(2)
         for slot in slots:
             self._probe.write(slot, "old")
@@ -167,8 +197,6 @@ class BatchTests:
 
     def test_no_stale_value_in_a_race_of_batches_and_invalidations(self) -> None:
         """No stale value in a race of batches and invalidations."""
-        if not self._batching:
-            return
         slots = self._slots(3)
         source = committed = 0
         stale: list[tuple[int, int]] = []

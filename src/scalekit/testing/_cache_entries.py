@@ -4,16 +4,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
 
 from scalekit.cache import Entry
-from scalekit.testing._cache_probe import LONG, SHORT, CacheStoreProbe, fresh, place
+from scalekit.testing._cache_probe import LONG, SHORT, CacheStoreTests, fresh, place
 from scalekit.testing.clock import ManualClock
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-_PATIENCE = 10.0
 _ODD_NAMES = [
     *" aA*%\n\0'é🔑",
     "e\u0301",
@@ -29,14 +24,10 @@ _ODD_NAMES = [
     "x" * 1_000,
     "x" * 1_001,
 ]
-_VALUES = (None, False, 0, "", b"", b"\x00\xff" * 500, "é\0", [1, {"a": (2.5, None)}], {"k": "v" * 10_000})
 
 
-class EntryTests:
+class EntryTests(CacheStoreTests):
     """Tests of single calls, one after the other."""
-
-    values: Sequence[Any] = _VALUES
-    _probe: CacheStoreProbe
 
     # -- entries ----------------------------------------------------------------------------------
 
@@ -98,7 +89,7 @@ class EntryTests:
             assert self._probe.value(short) == "short"
             self._probe.clock.advance(0.001)
         else:
-            deadline = time.monotonic() + _PATIENCE
+            deadline = time.monotonic() + self.patience
             while isinstance(self._probe.read(short), Entry):
                 assert time.monotonic() < deadline, f"an entry of {SHORT} s is still there"
                 time.sleep(SHORT / 5)

@@ -1,5 +1,5 @@
 # ruff: noqa: S101  # a suite of tests asserts
-"""The part of `CacheStoreSuite` about leases. A store that has none has nothing to prove here."""
+"""The part of `CacheStoreSuite` about leases (`LeasingCacheStore`)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from scalekit.cache import AsyncLeasingCacheStore, LeasingCacheStore
-from scalekit.testing._cache_probe import LONG, SHORT, CacheStoreProbe, called, fresh
+from scalekit.testing._cache_probe import LONG, SHORT, CacheStoreTests, called, fresh
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,15 +18,8 @@ _TURNS = 5
 _ODD_KEYS = ["", " ", "\0", "é", "e\u0301", "{a}", "{a}b", "a:b", "%s", "\ud800", "x" * 1_000, "x" * 1_001]
 
 
-class LeaseTests:
-    """Tests of `LeasingCacheStore`. Nothing in them depends on the speed of the machine."""
-
-    lease_patience: float = 10.0
-    """Seconds within which a lease that has ended must be found free, and a waiter must be awake."""
-    _probe: CacheStoreProbe
-
-    def _leases(self) -> bool:
-        return isinstance(self._probe.store, (LeasingCacheStore, AsyncLeasingCacheStore))
+class LeaseTests(CacheStoreTests):
+    """Tests of leases. Nothing in them depends on the speed of the machine."""
 
     def _acquire(self, key: str, owner: bytes, seconds: float = LONG) -> bool:
         got = self._probe.driver(self._probe.store.acquire, key, owner, seconds)
@@ -38,15 +30,13 @@ class LeaseTests:
         self._probe.driver(self._probe.store.release, key, owner)
 
     def _acquire_soon(self, key: str, owner: bytes) -> None:
-        deadline = time.monotonic() + self.lease_patience
+        deadline = time.monotonic() + self.patience
         while not self._acquire(key, owner):
             assert time.monotonic() < deadline, "a lease that has ended is not free"
             time.sleep(SHORT / 5)
 
     def test_a_lease_has_one_owner(self) -> None:
         """A lease has one owner, who may renew it."""
-        if not self._leases():
-            return
         key = f"suite:lease{next(fresh)}"
         assert self._acquire(key, b"one")
         assert not self._acquire(key, b"two")
@@ -55,8 +45,6 @@ class LeaseTests:
 
     def test_a_lease_is_given_back_by_its_owner_alone(self) -> None:
         """A lease is given back by its owner alone."""
-        if not self._leases():
-            return
         key = f"suite:lease{next(fresh)}"
         self._release(key, b"one")
         assert self._acquire(key, b"one")
@@ -69,8 +57,6 @@ class LeaseTests:
 
     def test_a_lease_ends_by_itself(self) -> None:
         """A lease ends by itself, and its former owner is then one like any other."""
-        if not self._leases():
-            return
         key = f"suite:lease{next(fresh)}"
         assert self._acquire(key, b"one", SHORT)
         self._acquire_soon(key, b"two")
@@ -80,8 +66,6 @@ class LeaseTests:
 
     def test_a_renewed_lease_lasts_longer(self) -> None:
         """A renewed lease lasts longer."""
-        if not self._leases():
-            return
         key, other = f"suite:lease{next(fresh)}", f"suite:lease{next(fresh)}"
         assert self._acquire(key, b"one", SHORT)
         assert self._acquire(key, b"one", LONG)
@@ -91,8 +75,6 @@ class LeaseTests:
 
     def test_leases_of_different_keys_are_different(self) -> None:
         """Leases of different keys are different."""
-        if not self._leases():
-            return
         number = next(fresh)
         owners = {f"suite:lease{number}{key}": b"%d" % i for i, key in enumerate(_ODD_KEYS)}
         for key, owner in owners.items():
@@ -104,8 +86,6 @@ class LeaseTests:
 
     def test_a_lease_has_nothing_to_do_with_the_entry(self) -> None:
         """A lease has nothing to do with the entry: values are kept right by snapshots."""
-        if not self._leases():
-            return
         slot = self._probe.slot("t")
         snapshot = self._probe.missed(slot)
         assert self._acquire(slot.key, b"one")
@@ -120,8 +100,6 @@ class LeaseTests:
 
     def test_of_many_who_ask_at_once_one_gets_it(self) -> None:
         """Of many who ask at once one gets it."""
-        if not self._leases():
-            return
         for _ in range(_TURNS):
             key = f"suite:lease{next(fresh)}"
             got: list[bytes] = []
@@ -135,9 +113,7 @@ class LeaseTests:
 
     def test_waiting_ends(self) -> None:
         """Waiting ends at once where there is no lease, and in time where it is not given back."""
-        if not self._leases():
-            return
-        key, patience = f"suite:lease{next(fresh)}", self.lease_patience
+        key, patience = f"suite:lease{next(fresh)}", self.patience
         self._within("there is no lease", lambda: called(self._probe.store.wait, key, patience))
         assert self._acquire(key, b"one", 2 * patience)
         self._within("the time has passed", lambda: called(self._probe.store.wait, key, SHORT))
@@ -145,8 +121,6 @@ class LeaseTests:
 
     def test_who_waits_is_woken_when_the_lease_is_given_back(self) -> None:
         """Who waits is woken when the lease is given back."""
-        if not self._leases():
-            return
         for _ in range(_TURNS):
             key = f"suite:lease{next(fresh)}"
             assert self._acquire(key, b"one")
@@ -167,16 +141,12 @@ class LeaseTests:
 
     def test_who_waits_is_woken_when_the_lease_ends(self) -> None:
         """Who waits is woken when the lease ends by itself, as when its owner has died."""
-        if not self._leases():
-            return
         key = f"suite:lease{next(fresh)}"
         assert self._acquire(key, b"one", SHORT)
-        self._within("the lease has ended", lambda: called(self._probe.store.wait, key, self.lease_patience))
+        self._within("the lease has ended", lambda: called(self._probe.store.wait, key, self.patience))
 
     def test_many_take_turns(self) -> None:
         """Many take turns, and no two have the lease at the same time."""
-        if not self._leases():
-            return
         key = f"suite:lease{next(fresh)}"
         inside: list[bytes] = []
         turns: list[bytes] = []
@@ -197,18 +167,18 @@ class LeaseTests:
 
     async def _turn(self, key: str, owner: bytes) -> None:
         """Get the lease of `key`, and wait where that is necessary."""
-        deadline = time.monotonic() + self.lease_patience
+        deadline = time.monotonic() + self.patience
         while not await called(self._probe.store.acquire, key, owner, LONG):
             # It may return earlier than the lease ends; then one asks, and waits again.
             assert time.monotonic() < deadline, "who waits must be awake when the lease is given back"
-            await called(self._probe.store.wait, key, self.lease_patience)
+            await called(self._probe.store.wait, key, self.patience)
 
     def _within(self, when: str, *calls: Callable[[], Awaitable[None]]) -> None:
-        """Run `calls` at once, and fail if they take longer than `lease_patience`."""
+        """Run `calls` at once, and fail if they take longer than `patience`."""
 
         async def run(call: Callable[[], Awaitable[None]]) -> None:
             await call()
 
         began = time.monotonic()
         self._probe.concurrently([partial(run, call) for call in calls])
-        assert time.monotonic() - began < self.lease_patience, f"who waits must be awake when {when}"
+        assert time.monotonic() - began < self.patience, f"who waits must be awake when {when}"

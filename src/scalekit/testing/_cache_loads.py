@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from scalekit.cache import Entry, Slot
-from scalekit.testing._cache_probe import LONG, CacheStoreMachine, CacheStoreProbe, called
+from scalekit.testing._cache_probe import LONG, CacheStoreMachine, CacheStoreTests, called
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +20,8 @@ _UPDATES = 60
 _READERS = 4
 
 
-class LoadTests:
+class LoadTests(CacheStoreTests):
     """Tests of calls that overlap."""
-
-    _probe: CacheStoreProbe
 
     # -- snapshots --------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LONG = 3_600.0
 SHORT = 0.05
 fresh = count()
+PLAIN = (None, False, 0, "", b"", b"\x00\xff" * 500, "é\0", [1, {"a": [2.5, None]}], {"k": "v" * 10_000})
 _SERIALIZER = MsgspecSerializer(Any)
 
 
@@ -112,6 +113,16 @@ class CacheStoreProbe:
             lambda: self.begin(slot),
             lambda: self.write(slot, "newer"),
         ]
+
+
+class CacheStoreTests:
+    """What all parts of the suite have in common."""
+
+    values: Sequence[Any] = PLAIN
+    """What must come back equal and of its type: by default such values as need no annotation."""
+    patience: float = 10.0
+    """Seconds within which what has ended must be gone, what was given back found, and a waiter awake."""
+    _probe: CacheStoreProbe
 
 
 class CacheStoreMachine(RuleBasedStateMachine):

@@ -1,8 +1,9 @@
 """Stores that fail, dawdle or hang, for tests of what is built on them.
 
 Each function wraps any store of any block and returns a stand-in of the same type for a type checker:
-the same methods, async where the wrapped ones are. Nothing is random without a seed, and nothing
-sleeps that was not asked to.
+the same methods, async where the wrapped ones are. It is no `IndexedCacheStore`, whatever the store is: a
+hit that is found without calling the store would bypass the fault. Nothing is random without a seed, and
+nothing sleeps that was not asked to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from scalekit._time import seconds
+from scalekit.cache.protocols import IndexedCacheStore
 from scalekit.errors import BackendError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ __all__ = ["Gate", "flaky", "hung", "slow"]
 
 StoreT = TypeVar("StoreT")
 _BLOCKING_NOW = frozenset({"nonblocking"})
+_INDEX = frozenset({"epoch", "pin", "renew"})
 
 
 class Gate:
@@ -253,12 +256,14 @@ def _stand_in(
     *,
     hidden: Collection[str] = (),
 ) -> StoreT:
-    """Return an object with the attributes of `store`, its public methods wrapped.
+    """Return an object with the attributes of `store` but `hidden` ones, its public methods wrapped.
 
     They are put into a class of its own, because `isinstance` against a runtime protocol looks at the
     class from Python 3.12 on, and `len()` and `with` do everywhere.
     """
-    public = {name for name in dir(store) if not name.startswith("_")}
+    # Names alone do not tell: a store of leases may have a method `renew`, too.
+    left_out = {*hidden, *(_INDEX if isinstance(store, IndexedCacheStore) else ())}
+    public = {name for name in dir(store) if not name.startswith("_")} - left_out
     methods = {name for name in public if callable(getattr(store, name))}
     # Text is a collection as well, of letters.
     if only is not None and (isinstance(only, str) or not isinstance(only, Collection)):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -268,7 +273,7 @@ def _stand_in(
         raise ConfigurationError("only", unknown, f"among {sorted(methods)}")
     chosen = methods if only is None else set(only)
     special = {name for name in dir(type(store)) if name.startswith("__")} - set(dir(type("", (), {})))
-    namespace: dict[str, Any] = {name: _delegated(store, name) for name in public - chosen - set(hidden)}
+    namespace: dict[str, Any] = {name: _delegated(store, name) for name in public - chosen}
     namespace |= {name: staticmethod(wrap(name, getattr(store, name))) for name in chosen}
     namespace |= {name: _special(store, name) for name in special if callable(getattr(type(store), name))}
     return cast("StoreT", type(f"{kind}{type(store).__name__}", (), namespace)())

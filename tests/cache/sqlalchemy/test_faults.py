@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -59,7 +60,7 @@ def told(call, *args):
 
 
 @pytest.mark.parametrize("kind", REMOTE)
-def test_a_frozen_server_is_hung_up_on_and_left_alone(remote, postgres):
+def test_a_frozen_server_is_hung_up_on_and_left_alone(remote, postgres, caplog):
     postgres.freeze()
     first = told(remote.read)
     assert isinstance(first, BackendTimeout)
@@ -67,6 +68,10 @@ def test_a_frozen_server_is_hung_up_on_and_left_alone(remote, postgres):
     assert "within 300 ms" in str(first)
     assert isinstance(told(remote.call, "invalidate", ["shop:t"]), BackendTimeout)
     assert isinstance(told(remote.call, "delete", ["shop:k"]), BackendUnavailable)
+    [line] = [record.getMessage() for record in caplog.records if record.name == "scalekit"]
+    assert line.startswith(
+        "postgresql failed 2 times in a row: the circuit breaker is open, one call every 60 s"
+    )
     postgres.thaw()
     remote.store = remote.patient
     assert remote.value() == "value"
@@ -382,6 +387,50 @@ def test_a_cancelled_call_leaves_nothing_behind(kind, url):
         assert world.driver(scenario) == 0
         world.put("again")
         assert world.value() == "again"
+
+
+@pytest.mark.parametrize("kind", ["aiosqlite"])
+@pytest.mark.parametrize("call", ["read", "wait"])
+def test_a_cancelled_call_leaves_no_lock_on_the_file(world, call):
+    """Not even while its error, and the cursor with it, is in somebody's hands."""
+    world.put("value")
+    world.call("acquire", SLOT.key, b"one", 60.0)
+    arguments = {"read": (SLOT, NOW), "wait": (SLOT.key, 60.0)}[call]
+    tasks = []
+
+    async def scenario():
+        tasks.append(asyncio.create_task(getattr(world.store, call)(*arguments)))
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await tasks[0]
+        with sqlite3.connect(world.engine.url.database, timeout=0) as other:
+            other.execute(f"UPDATE {world.table} SET kept = kept")
+        other.close()
+        return caught
+
+    event.listen(world.engine.sync_engine, "before_cursor_execute", lambda *_: tasks and tasks[0].cancel())
+    assert world.driver(scenario)
+
+
+@pytest.mark.parametrize("kind", ["aiosqlite"])
+def test_who_is_cancelled_does_not_wait_for_a_connection(world):
+    small = world.new_engine(
+        poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0, pool_timeout=2 * SOON
+    )
+    store = world.new_store(small)
+
+    async def scenario():
+        async with small.connect():
+            task = asyncio.create_task(store.read(SLOT, NOW))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            task.cancel()
+            began = time.monotonic()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert time.monotonic() - began < SOON
+        return await store.read(SLOT, NOW)
+
+    assert world.driver(scenario)
 
 
 # psycopg first asks the server, for up to 5 seconds, to cancel its part.

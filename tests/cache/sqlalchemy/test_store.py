@@ -41,6 +41,7 @@ def test_statements_of_each_call(world):
     assert world.took("invalidate", ["shop:a", "shop:b"]) == ["UPDATE"]
     assert world.took("delete", []) == world.took("invalidate", []) == []
     assert world.took("read_many", [], NOW) == world.took("write_many", [], NOW) == []
+    assert world.took("begin_many", [], NOW, True) == []
 
 
 def test_an_invalidation_is_one_statement_however_many_entries(world):
@@ -306,6 +307,31 @@ def slots_of(number, *tags):
 
 def test_batches_are_offered(world):
     assert isinstance(world.store, AsyncBatchCacheStore if world.is_async else BatchCacheStore)
+
+
+def test_many_begin_at_once(world):
+    slots = slots_of(100)
+    world.call("create_all")
+    assert world.took("begin_many", slots, NOW, True) == ["INSERT", "SELECT", "INSERT"]
+    assert world.took("begin_many", slots, NOW, True) == ["INSERT", "SELECT"]
+    assert world.took("begin_many", slots, NOW, False) == ["SELECT"]
+    begun = world.call("begin_many", [*slots, slots[0]], NOW, False)
+    assert begun == [world.call("begin", slot, NOW, False) for slot in [*slots, slots[0]]]
+    newer = world.call("begin_many", [*slots, slots[0]], NOW, True)
+    assert newer[0] == newer[-1]
+    assert all(new != old for new, old in zip(newer, begun, strict=True))
+    entries = [Entry(i, expires=NOW + 60) for i in range(100)]
+    assert world.call("write_many", list(zip(slots, entries, begun[:-1], strict=True)), NOW) == [False] * 100
+    assert world.call("write_many", list(zip(slots, entries, newer[:-1], strict=True)), NOW) == [True] * 100
+
+
+def test_many_that_begin_are_few_statements(world, monkeypatch):
+    world.call("create_all")
+    monkeypatch.setattr("scalekit.cache.sqlalchemy._statements.NAMES", 16)
+    slots = [place(f"shop:{i}", f"shop:t{i}") for i in range(20)]
+    took = world.took("begin_many", slots, NOW, True)
+    assert took == ["INSERT"] * 2 + ["SELECT"] * 2 + ["INSERT"] * 2
+    assert world.call("begin_many", slots, NOW, False) == [world.missed(slot) for slot in slots]
 
 
 def test_many_are_read_and_written_at_once(world):

@@ -7,15 +7,13 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
 
+from scalekit.cache import AsyncBatchCacheStore, BatchCacheStore
 from scalekit.cache.sqlalchemy import AsyncSQLAlchemyCacheStore, SQLAlchemyCacheStore
 from scalekit.testing import CacheStoreSuite
 
-# A tuple needs an annotation.
-VALUES = (None, False, 0, "", b"", b"\x00\xff" * 500, "é\0", [1, {"a": [2.5, None]}], {"k": "v" * 10_000})
-
 
 class SyncSuite(CacheStoreSuite):
-    values = VALUES
+    protocols = (BatchCacheStore,)
 
     @pytest.fixture
     def store(self, engine):
@@ -24,7 +22,7 @@ class SyncSuite(CacheStoreSuite):
 
 
 class AsyncSuite(CacheStoreSuite):
-    values = VALUES
+    protocols = (AsyncBatchCacheStore,)
 
     @pytest.fixture
     def store(self, engine):

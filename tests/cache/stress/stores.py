@@ -103,7 +103,8 @@ def cluster() -> Iterator[Place]:
         servers.close()
 
 
-def _on_sql(url: str, async_url: str, **options: Any) -> Place:
+@contextlib.contextmanager
+def _on_sql(url: str, async_url: str, **options: Any) -> Iterator[Place]:
     engine = create_engine(url, **options)
 
     @contextlib.contextmanager
@@ -123,16 +124,19 @@ def _on_sql(url: str, async_url: str, **options: Any) -> Place:
                 {"name": b"t:" + TAG.format(item).encode()},
             )
 
-    return Place(store, async_store, lose)
+    try:
+        yield Place(store, async_store, lose)
+    finally:
+        engine.dispose()
 
 
 @contextlib.contextmanager
 def sqlite() -> Iterator[Place]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "cache.db")
-        yield _on_sql(
-            f"sqlite:///{path}", f"sqlite+aiosqlite:///{path}", connect_args={"timeout": 20}, pool_size=8
-        )
+        options = {"connect_args": {"timeout": 20}, "pool_size": 8}
+        with _on_sql(f"sqlite:///{path}", f"sqlite+aiosqlite:///{path}", **options) as place:
+            yield place
 
 
 @contextlib.contextmanager
@@ -145,7 +149,8 @@ def postgres() -> Iterator[Place]:
             url.set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
             for driver in ("psycopg", "asyncpg")
         ]
-        yield _on_sql(names[0], names[1], pool_size=8)
+        with _on_sql(names[0], names[1], pool_size=8) as place:
+            yield place
     finally:
         server.close()
 

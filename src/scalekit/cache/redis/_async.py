@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scalekit.cache._frame import entry_name, lease_name, load_name
+from scalekit.cache.redis._beginning import Beginning
 from scalekit.cache.redis._commands import Pieces, checked_clock, layout, set_token
-from scalekit.cache.redis._reading import Reading, living_alone, snapshot
+from scalekit.cache.redis._reading import Reading, living_alone
 from scalekit.cache.redis._scripts import KEEP, WRITE
 from scalekit.cache.redis._writing import keeping, ready, writing
 from scalekit.errors import BackendError
-from scalekit.redis._failure import is_unknown_script, is_unstable
+from scalekit.redis._failure import is_unstable
 from scalekit.redis._given import async_given_link
 from scalekit.redis._leases import async_leases_of
+from scalekit.redis._script import async_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+
     from scalekit._time import Clock
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.redis._commands import Piece
-    from scalekit.cache.redis._scripts import Script
-    from scalekit.cache.redis._writing import Operands, Writing
+    from scalekit.cache.redis._writing import Writing
     from scalekit.redis import AsyncRedisLink
 
 
 class AsyncRedisCacheStore:
-    """`RedisCacheStore` for asyncio: it takes an `AsyncAsyncRedisLink` or a `redis.asyncio` client."""
+    """`RedisCacheStore` for asyncio: it takes an `AsyncRedisLink` or a `redis.asyncio` client."""
 
-    def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
+    def __init__(
+        self, link: AsyncRedisLink | AsyncRedis | AsyncRedisCluster, *, wall_clock: Clock = time.time
+    ) -> None:
         self._link: AsyncRedisLink = async_given_link(link, store="AsyncRedisCacheStore")
         self._leases = async_leases_of(self._link)
         self._clock = checked_clock(wall_clock)
@@ -62,9 +68,11 @@ class AsyncRedisCacheStore:
 
     async def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
         """Return a snapshot for a load; see `RedisCacheStore.begin`."""
-        load, *tags = pieces = [self._pieces.load(slot.key), *map(self._pieces.tag, slot.tags)]
-        commands = [set_token(load, anew=outdate), *map(set_token, tags), *self._layout.gets(pieces)]
-        return snapshot(self._layout.values(await self._link.pipeline(commands), len(pieces)))
+        return (await self._begun((slot,), outdate=outdate))[0]
+
+    async def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: ARG002, FBT001  # as above
+        """Return for each of `slots` what `begin` would; see `BatchCacheStore.begin_many`."""
+        return await self._begun(slots, outdate=outdate)
 
     async def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry` unless outdated; see `RedisCacheStore.write`."""
@@ -109,6 +117,14 @@ class AsyncRedisCacheStore:
             return []
         return self._layout.values(await self._link.pipeline(self._layout.gets(pieces)), len(pieces))
 
+    async def _begun(self, slots: Sequence[Slot], *, outdate: bool) -> list[Snapshot]:
+        if not slots:
+            return []
+        beginning = Beginning(self._pieces, slots)
+        commands = [*beginning.commands(outdate=outdate), *self._layout.gets(beginning.wanted)]
+        replies = await self._link.pipeline(commands)
+        return beginning.made(self._layout.values(replies, len(beginning.wanted)))
+
     async def _finished(self, reading: Reading) -> list[Entry | Snapshot]:
         if unnamed := reading.unnamed:
             reading.told(unnamed, await self._values(unnamed))
@@ -119,18 +135,9 @@ class AsyncRedisCacheStore:
 
     async def _written(self, writes: Sequence[Writing]) -> list[bool]:
         if not self._link.cluster:
-            return [bool(done) for done in await self._run(WRITE, [write.at_once() for write in writes])]
+            calls = [write.at_once() for write in writes]
+            return [bool(done) for done in await async_run(self._link, WRITE, calls)]
         tags = keeping(writes)
-        left = ready(writes, tags.told(await self._run(KEEP, tags.operands)))
-        stored = dict(zip(left, await self._run(WRITE, [*left.values()]), strict=True))
+        left = ready(writes, tags.told(await async_run(self._link, KEEP, tags.operands)))
+        stored = dict(zip(left, await async_run(self._link, WRITE, [*left.values()]), strict=True))
         return [bool(stored.get(place)) for place in range(len(writes))]
-
-    async def _run(self, script: Script, calls: Sequence[Operands]) -> list[Any]:
-        if not calls:
-            return []
-        try:
-            return await self._link.pipeline([("EVALSHA", script.digest, *call) for call in calls])
-        except BackendError as error:
-            if not is_unknown_script(error):
-                raise
-        return await self._link.pipeline([("EVAL", script.text, *call) for call in calls])

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from scalekit._time import Clock
     from scalekit.redis._packed import Command
 
-LEASE = 3_600_000
+TOKEN_KEPT = 3_600_000
 """Milliseconds for which a token is kept at least, once made: for so long a load may take."""
+_KEPT = b"$2\r\nPX\r\n" + bulk(b"%d" % TOKEN_KEPT)
 
 Piece: TypeAlias = bytes
 """The name of a key as a bulk string, ready for a command."""
@@ -63,10 +64,7 @@ def set_token(piece: Piece, *, anew: bool = False) -> Packed:
     words = (
         b"*5\r\n$3\r\nSET\r\n%b$8\r\n%b\r\n%b" if anew else b"*6\r\n$3\r\nSET\r\n%b$8\r\n%b\r\n$2\r\nNX\r\n%b"
     )
-    return Packed("SET", unbulk(piece), words % (piece, token(), _FOR_THE_LEASE))
-
-
-_FOR_THE_LEASE = b"$2\r\nPX\r\n" + bulk(b"%d" % LEASE)
+    return Packed("SET", unbulk(piece), words % (piece, token(), _KEPT))
 
 
 class Layout(Protocol):

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import NamedTuple
-
-
-class Script(NamedTuple):
-    """A script and the name that servers give it."""
-
-    text: str
-    digest: str
-
-
-def _script(text: str) -> Script:
-    return Script(text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324  # the server's choice
-
+from scalekit.redis._script import Script
 
 # KEYS: the entry, the token of its loads, those of its tags (none on a cluster, where they may be elsewhere).
 # ARGV: the entry's life (0 to take it away), how long tokens must live and how long they are given, the entry
 # up to its tags, what it says of those that are not among KEYS, "1" where the tokens were seen before a load
 # and "0" where they are new ones to use in place of lost ones, the tokens.
-WRITE = _script("""
+WRITE = Script("""
 local tags = {}
 for i = 2, #KEYS do
   local given, token = ARGV[i + 5], redis.call('GET', KEYS[i])
@@ -46,7 +33,7 @@ return 1
 
 # KEYS: the token of a tag. ARGV: how long it must live and how long it is given, the token to make where
 # there is none, or nothing. Returns the token.
-KEEP = _script("""
+KEEP = Script("""
 local token = redis.call('GET', KEYS[1])
 if not token and ARGV[3] ~= '' then
   redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2])

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scalekit.cache._frame import entry_name, lease_name, load_name
+from scalekit.cache.redis._beginning import Beginning
 from scalekit.cache.redis._commands import Pieces, checked_clock, layout, set_token
-from scalekit.cache.redis._reading import Reading, living_alone, snapshot
+from scalekit.cache.redis._reading import Reading, living_alone
 from scalekit.cache.redis._scripts import KEEP, WRITE
 from scalekit.cache.redis._writing import keeping, ready, writing
 from scalekit.errors import BackendError
-from scalekit.redis._failure import is_unknown_script, is_unstable
+from scalekit.redis._failure import is_unstable
 from scalekit.redis._given import given_link
 from scalekit.redis._leases import leases_of
+from scalekit.redis._script import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from redis import Redis, RedisCluster
+
     from scalekit._time import Clock
     from scalekit.cache._entry import Entry, Slot, Snapshot
     from scalekit.cache.redis._commands import Piece
-    from scalekit.cache.redis._scripts import Script
-    from scalekit.cache.redis._writing import Operands, Writing
+    from scalekit.cache.redis._writing import Writing
     from scalekit.redis import RedisLink
 
 
@@ -34,9 +37,9 @@ class RedisCacheStore:
     them, `SerialisationError` for a value that would not come back as it is, and `ConfigurationError`
     for anything else than such a link.
 
-    An entry ends by the server's clock; `wall_clock` only tells how much of its life is left. A load that
-    takes longer than an hour may not be stored. A stale entry comes without a snapshot, which nobody needs
-    but who reloads it.
+    An entry ends by the server's clock; `wall_clock` (default `time.time`) only tells how much of its life is
+    left. A load that takes longer than an hour may not be stored. A stale entry comes without a snapshot,
+    which nobody needs but who reloads it.
 
     Round trips, each bounded by the link's deadline: 1 for a hit, 2 for a miss, 1 more for an entry with tags
     that the slot does not name, 1 for all else, and 1 more for a write after the server forgot its scripts.
@@ -46,7 +49,7 @@ class RedisCacheStore:
     stored as it is. If the server refuses some of it, the others have taken effect.
     """
 
-    def __init__(self, link: object, *, wall_clock: Clock = time.time) -> None:
+    def __init__(self, link: RedisLink | Redis | RedisCluster, *, wall_clock: Clock = time.time) -> None:
         self._link: RedisLink = given_link(link, store="RedisCacheStore")
         self._leases = leases_of(self._link)
         self._clock = checked_clock(wall_clock)
@@ -79,9 +82,11 @@ class RedisCacheStore:
 
     def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: ARG002, FBT001  # as the protocol has it
         """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
-        load, *tags = pieces = [self._pieces.load(slot.key), *map(self._pieces.tag, slot.tags)]
-        commands = [set_token(load, anew=outdate), *map(set_token, tags), *self._layout.gets(pieces)]
-        return snapshot(self._layout.values(self._link.pipeline(commands), len(pieces)))
+        return (self._begun((slot,), outdate=outdate))[0]
+
+    def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: ARG002, FBT001  # as above
+        """Return for each of `slots` what `begin` would, in as many round trips as for one."""
+        return self._begun(slots, outdate=outdate)
 
     def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry`, unless what `snapshot` saw has changed since; return whether it is stored."""
@@ -126,6 +131,14 @@ class RedisCacheStore:
             return []
         return self._layout.values(self._link.pipeline(self._layout.gets(pieces)), len(pieces))
 
+    def _begun(self, slots: Sequence[Slot], *, outdate: bool) -> list[Snapshot]:
+        if not slots:
+            return []
+        beginning = Beginning(self._pieces, slots)
+        commands = [*beginning.commands(outdate=outdate), *self._layout.gets(beginning.wanted)]
+        replies = self._link.pipeline(commands)
+        return beginning.made(self._layout.values(replies, len(beginning.wanted)))
+
     def _finished(self, reading: Reading) -> list[Entry | Snapshot]:
         if unnamed := reading.unnamed:
             reading.told(unnamed, self._values(unnamed))
@@ -136,18 +149,9 @@ class RedisCacheStore:
 
     def _written(self, writes: Sequence[Writing]) -> list[bool]:
         if not self._link.cluster:
-            return [bool(done) for done in self._run(WRITE, [write.at_once() for write in writes])]
+            calls = [write.at_once() for write in writes]
+            return [bool(done) for done in run(self._link, WRITE, calls)]
         tags = keeping(writes)
-        left = ready(writes, tags.told(self._run(KEEP, tags.operands)))
-        stored = dict(zip(left, self._run(WRITE, [*left.values()]), strict=True))
+        left = ready(writes, tags.told(run(self._link, KEEP, tags.operands)))
+        stored = dict(zip(left, run(self._link, WRITE, [*left.values()]), strict=True))
         return [bool(stored.get(place)) for place in range(len(writes))]
-
-    def _run(self, script: Script, calls: Sequence[Operands]) -> list[Any]:
-        if not calls:
-            return []
-        try:
-            return self._link.pipeline([("EVALSHA", script.digest, *call) for call in calls])
-        except BackendError as error:
-            if not is_unknown_script(error):
-                raise
-        return self._link.pipeline([("EVAL", script.text, *call) for call in calls])

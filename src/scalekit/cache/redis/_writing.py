@@ -8,18 +8,16 @@ token that the load saw, and is dead.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scalekit.cache._frame import Times, bulk, entry_name, load_name, sealed, tag_name, tags_of
-from scalekit.cache.redis._commands import LEASE, token
+from scalekit.cache.redis._commands import TOKEN_KEPT, token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from scalekit.cache._entry import Entry, Slot, Snapshot
-
-Operands: TypeAlias = "tuple[Any, ...]"
-"""What follows the script in EVAL: how many keys, the keys, the arguments."""
+    from scalekit.redis._script import Operands
 
 _LONGEST = 100 * 365 * 86_400_000
 """Milliseconds that an entry lives at most: servers refuse what does not fit into 64 bits."""
@@ -41,7 +39,7 @@ class Writing(NamedTuple):
     @property
     def needed(self) -> int:
         """How many milliseconds its tokens must yet live: twice as long as the entry, and for a load."""
-        return 2 * self.life + LEASE // 2
+        return 2 * self.life + TOKEN_KEPT // 2
 
     def at_once(self) -> Operands:
         """Return the operands of the script that does all."""

@@ -110,6 +110,13 @@ class AsyncSQLAlchemyCacheStore:
             found = await self._call("read_many", self._operations.read_many, slots, now)
         return found
 
+    async def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: ARG002, FBT001  # as above
+        """Return for each of `slots` what `begin` would; see `BatchCacheStore.begin_many`."""
+        begun: list[Snapshot] = []
+        if slots:
+            begun = await self._call("begin_many", self._operations.begin_many, slots, outdate)
+        return begun
+
     async def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
         """Do for each of `writes` what `write` would; see `BatchCacheStore.write_many`."""
         stored: list[bool] = []
@@ -139,10 +146,7 @@ class AsyncSQLAlchemyCacheStore:
 
 def async_caller(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return what does an operation in a greenlet: by its name, its function, and further arguments."""
-    from sqlalchemy.util import greenlet_spawn  # noqa: PLC0415  # needs SQLAlchemy
+    from scalekit.cache.sqlalchemy._async_deadline import spawned_in_time  # noqa: PLC0415  # needs SQLAlchemy
+    from scalekit.cache.sqlalchemy._unbroken import spawned_unbroken  # noqa: PLC0415  # as above
 
-    from scalekit.cache.sqlalchemy._async_deadline import spawned_in_time  # noqa: PLC0415  # as above
-
-    if not database.dialect.remote:
-        return partial(greenlet_spawn, database.call, None)
-    return partial(spawned_in_time, database)
+    return partial(spawned_in_time if database.dialect.remote else spawned_unbroken, database)

@@ -45,6 +45,20 @@ class BatchOperations(Operations):
                 answers.append(entry if entry.fresh_until > now else with_snapshot(entry, names, tokens))
         return answers
 
+    def begin_many(self, run: Run, slots: Sequence[Slot], outdate: bool) -> list[Snapshot]:  # noqa: FBT001  # as the protocol has it
+        """Return for each of `slots` a snapshot for a load; `outdate` as for one."""
+        wanted = [names_of(slot) for slot in slots]
+        tokens: dict[bytes, bytes] = {}
+        if outdate:
+            for piece in pieces(key for key, *_ in wanted):
+                tokens |= self.outdated_loads(run, piece)
+        every = [name for names in wanted for name in names]
+        for piece in pieces(name for name in every if name not in tokens):
+            tokens |= self.tokens(run, piece)[0]
+        for piece in pieces(name for name in every if name not in tokens):
+            tokens |= self.made(run, piece)
+        return [self.snapshot(run, names, tokens) for names in wanted]
+
     def write_many(self, run: Run, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float) -> list[bool]:
         """Store each entry unless its snapshot has changed; return which are stored."""
         stored: list[bool] = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
-from scalekit._breaker import Breaker
+from scalekit._breaker import Breaker, checked_failures
 from scalekit._time import seconds
 from scalekit.cache.sqlalchemy._engine import dialect_of, turn_of
 from scalekit.cache.sqlalchemy._failure import driver_errors, judged, remedy_of
@@ -59,12 +59,10 @@ class Database:
         breaker_failures: int,
         breaker_reset: Duration,
     ) -> None:
-        failures = breaker_failures
-        if isinstance(failures, bool) or not isinstance(failures, int) or failures < 1:
-            raise ConfigurationError("breaker_failures", failures, "as an integer >= 1")
-        self._breaker = Breaker(failures=failures, reset=seconds(breaker_reset, "breaker_reset"))
+        failures, reset = checked_failures(breaker_failures), seconds(breaker_reset, "breaker_reset")
         self.timeout = seconds(timeout, "timeout")
         self.dialect, mark = dialect_of(engine)
+        self._breaker = Breaker(self.dialect.name, failures=failures, reset=reset)
         self.clock = _milliseconds(wall_clock, self.dialect)
         self.table = table_of(table, self.dialect)
         name = engine.dialect.identifier_preparer.format_table(self.table)
@@ -89,9 +87,7 @@ class Database:
         began = time.monotonic()
         generation = self._breaker.admit(began)
         if generation is None:
-            left = self._breaker.retry_in(began)
-            detail = f"not asked, the circuit breaker is open; next probe in {left:.3f} s"
-            raise BackendUnavailable(self.dialect.name, name, detail)
+            raise BackendUnavailable(self.dialect.name, name, self._breaker.refusal(began))
         try:
             try:
                 result = self._attempt(limit, function, args)
@@ -101,8 +97,10 @@ class Database:
             expired = limit is not None and limit.expired
             verdict = judged(error, expired=expired, errors=self._errors)
             alive = None if verdict is None else verdict.alive
+            late = f"no answer within {self.timeout * 1000:g} ms"
+            detail = late if expired or verdict is None else verdict.detail
             if expired or alive is False:
-                self._breaker.failed(generation, began, time.monotonic())
+                self._breaker.failed(generation, began, time.monotonic(), detail)
             elif alive:
                 self._breaker.succeeded(generation)
             else:
@@ -110,7 +108,6 @@ class Database:
             if verdict is None:
                 raise
             kind = BackendTimeout if verdict.late else BackendError
-            detail = f"no answer within {self.timeout * 1000:g} ms" if expired else verdict.detail
             raise kind(self.dialect.name, name, detail) from verdict.cause
         self._breaker.succeeded(generation)
         return result

@@ -5,8 +5,6 @@ Every operation may be done twice, so one whose outcome is not known can be trie
 
 from __future__ import annotations
 
-import math
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -15,8 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry, NamedEntry, Snapshot
 from scalekit.cache.sqlalchemy._record import (
-    TOKEN_BYTES,
-    is_key,
     key_name,
     names_of,
     opened,
@@ -26,6 +22,7 @@ from scalekit.cache.sqlalchemy._record import (
     tokens_of,
 )
 from scalekit.cache.sqlalchemy._statements import NAMES, parts
+from scalekit.cache.sqlalchemy._tokens import HOUR, TAG_KEPT, Tokens, new_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,12 +30,6 @@ if TYPE_CHECKING:
     from scalekit.cache._entry import Slot
     from scalekit.cache.sqlalchemy._run import Run
     from scalekit.cache.sqlalchemy._statements import Statements
-
-_HOUR = 3_600_000
-"""Milliseconds for which the row of a key is kept beyond its entry: for so long a load may take."""
-
-_TAG_KEPT = 6 * _HOUR
-"""For so long a tag's row is kept at first; an entry that lives longer renews it by one more statement."""
 
 # A write in 32 looks at 64 rows, so on average two at each write: what is over is gone after as many writes
 # as there are rows, and no write looks at more. A chance, not a count: some processes write only a few times.
@@ -56,12 +47,11 @@ class Written(NamedTuple):
     kept: int
 
 
-class Operations:
+class Operations(Tokens):
     """The operations on one table; `clock` gives milliseconds since 1970, or None for the database's own."""
 
     def __init__(self, statements: Statements, clock: Callable[[], int | None]) -> None:
-        self.sql = statements
-        self.clock = clock
+        super().__init__(statements, clock)
         self._hand: bytes | None = None
 
     def read(self, run: Run, slot: Slot, now: float) -> Entry | Snapshot:
@@ -71,7 +61,7 @@ class Operations:
         rows = run.rows(*self.sql.read(names, clock))
         tokens = {row[0]: row[1] for row in rows}
         if len(names) > NAMES:
-            tokens |= self._tokens(run, names[NAMES:])[0]
+            tokens |= self.tokens(run, names[NAMES:])[0]
         for row in rows:
             if row[2] is not None and row[0] == names[0]:
                 entry = self.alive(run, slot, now, row=row, clock=clock, tokens=tokens)
@@ -84,9 +74,8 @@ class Operations:
         names = names_of(slot)
         tokens: dict[bytes, bytes] = {}
         if outdate:
-            tokens[names[0]] = token = new_token()
-            run.changed(self.sql.outdate_loads(), (names[0], token, self.clock(), _HOUR))
-        tokens |= self._tokens(run, [name for name in names if name not in tokens])[0]
+            tokens |= self.outdated_loads(run, names[:1])
+        tokens |= self.tokens(run, [name for name in names if name not in tokens])[0]
         return self.snapshot(run, names, tokens)
 
     def write(self, run: Run, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float) -> bool:
@@ -160,47 +149,16 @@ class Operations:
         """Whether an entry's tags have the tokens it was written with; the slot need not name all of them."""
         carried = tokens_of(tags)
         unnamed = [name for name in carried if name not in tokens]
-        known = {**tokens, **self._tokens(run, unnamed)[0]}
+        known = {**tokens, **self.tokens(run, unnamed)[0]}
         return all(known.get(name) == token for name, token in carried.items())
-
-    def snapshot(self, run: Run, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Snapshot:
-        """Return a snapshot of `names`; those without a token get one."""
-        lost = [name for name in names if name not in tokens]
-        if lost:
-            tokens = {**tokens, **self.made(run, lost)}
-        return Snapshot([tokens[name] for name in names])
-
-    def made(self, run: Run, names: Iterable[bytes]) -> dict[bytes, bytes]:
-        """Return tokens for names that had none."""
-        tokens = {name: new_token() for name in sorted(names)}
-        clock = self.clock()
-        made = 0
-        for part in parts(list(tokens.items())):
-            values = [value for name, token in part for value in (name, token, clock, _kept_at_first(name))]
-            made += run.changed(self.sql.make(len(part)), tuple(values))
-        if made < len(tokens):
-            # Others were faster. What is gone again gets a token that no write will find.
-            found, _ = self._tokens(run, list(tokens))
-            return {name: found.get(name) or new_token() for name in tokens}
-        return tokens
-
-    def _tokens(self, run: Run, names: list[bytes]) -> tuple[dict[bytes, bytes], float]:
-        """Return the tokens of those of `names` that have one, and for how long all of these are kept."""
-        tokens: dict[bytes, bytes] = {}
-        kept = math.inf
-        for part in parts(names):
-            for name, token, left in run.rows(self.sql.tokens(len(part)), (self.clock(), *part)):
-                tokens[name] = token
-                kept = min(kept, left)
-        return tokens, kept
 
     def _put(self, run: Run, slot: Slot, entry: Entry, now: float) -> None:
         tags = list(tag_names(slot.tags))
-        tokens, kept = self._tokens(run, tags)
+        tokens, kept = self.tokens(run, tags)
         lost = [tag for tag in tags if tag not in tokens]
         if lost:
             tokens |= self.made(run, lost)
-            kept = min(kept, _TAG_KEPT)
+            kept = min(kept, TAG_KEPT)
         data, life, keep = self.written(slot, entry, tokens, now)
         if kept < (life or 0):
             self.renew(run, tokens, life or 0)
@@ -257,7 +215,7 @@ class Operations:
         """Return what `entry` is in a row, with `tokens` of its tags."""
         life = max(0, int((entry.expires - now) * 1_000))
         if not life:
-            return Written(None, None, _HOUR)
+            return Written(None, None, HOUR)
         serializer = slot.serializer
         record = (
             section(slot.tags, tokens),
@@ -267,24 +225,7 @@ class Operations:
             int(entry.load_seconds * 1_000_000),
             serializer.dumps(entry.value),
         )
-        return Written(packed(record, fingerprint=serializer.fingerprint), life, life + _HOUR)
-
-    def renew(self, run: Run, names: Iterable[bytes], life: int) -> bool:
-        """Keep the rows of tags for as long as an entry lives; return whether that was news."""
-        chosen = sorted(names)
-        clock = self.clock()
-        # Twice as long, so that not every write of a long-lived entry has to.
-        times = (clock, 2 * life + _TAG_KEPT, clock, life)
-        return sum(run.changed(self.sql.renew(len(part)), (*times, *part)) for part in parts(chosen)) > 0
-
-
-def new_token() -> bytes:
-    """Return a token that was never there before."""
-    return os.urandom(TOKEN_BYTES)
-
-
-def _kept_at_first(name: bytes) -> int:
-    return _HOUR if is_key(name) else _TAG_KEPT
+        return Written(packed(record, fingerprint=serializer.fingerprint), life, life + HOUR)
 
 
 def with_snapshot(entry: Entry, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Entry:

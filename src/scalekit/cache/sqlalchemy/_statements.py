@@ -105,10 +105,13 @@ class Statements:
             " ON CONFLICT (name) DO NOTHING"
         )
 
-    def outdate_loads(self) -> str:
-        """Give a key a new token and leave its entry; parameters: name, token, now, how long to keep."""
+    def outdate_loads(self, keys: int) -> str:
+        """Give keys new tokens, and leave their entries.
+
+        Parameters of each: name, token, now, for how long to keep it.
+        """
         return self._made(
-            "INSERT INTO {table} (name, token, kept) VALUES (?, ?, {now} + ?)"
+            f"INSERT INTO {{table}} (name, token, kept) VALUES {_list('(?, ?, {now} + ?)', keys)}"
             " ON CONFLICT (name) DO UPDATE SET token = excluded.token, kept ="
             " CASE WHEN {table}.kept > excluded.kept THEN {table}.kept ELSE excluded.kept END"
         )

@@ -132,6 +132,13 @@ class SQLAlchemyCacheStore:
             found = self._call("read_many", self._operations.read_many, slots, now)
         return found
 
+    def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: ARG002, FBT001  # as above
+        """Return for each of `slots` what `begin` would, in their order."""
+        begun: list[Snapshot] = []
+        if slots:
+            begun = self._call("begin_many", self._operations.begin_many, slots, outdate)
+        return begun
+
     def write_many(self, writes: Sequence[tuple[Slot, Entry, Snapshot]], now: float, /) -> list[bool]:
         """Do for each of `writes` what `write` would; each is atomic by itself, not all together."""
         stored: list[bool] = []

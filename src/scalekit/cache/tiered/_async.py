@@ -36,6 +36,11 @@ class AsyncTieredCacheStore:
         return self._near.coherent
 
     @property
+    def listening_error(self) -> Exception | None:
+        """What `TieredCacheStore.listening_error` has, of the running event loop's connection."""
+        return self._far.link.listener.error
+
+    @property
     def epoch(self) -> object:
         """See `IndexedCacheStore.epoch`."""
         return self._store.epoch
@@ -60,6 +65,10 @@ class AsyncTieredCacheStore:
     async def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: FBT001  # as the protocol has it
         """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
         return await self._far.begin(slot, now, outdate)
+
+    async def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: FBT001  # as above
+        """Return for each of `slots` what `begin` would; see `BatchCacheStore.begin_many`."""
+        return await self._far.begin_many(slots, now, outdate)
 
     async def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry` in the far tier, unless outdated; the near tier gets it when it is read."""

@@ -1,6 +1,7 @@
 """The near tier: copies of entries that the far store has, for as long as it is known that they are true.
 
-Copies are kept under the names that entries and tags have on the server, since these are what it announces.
+Copies are kept under the names that entries and tags have on the server, since these are what it announces,
+and behind a mark of the tier's own: another one on the same store may be on another server, or hear of less.
 
 1. A copy is made of what the far store *answered*, and only with a snapshot that the near store gave before
    the far store was asked. An announcement that comes between answer and copy kills that snapshot, so the
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import math
 import threading
+from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -36,10 +38,13 @@ if TYPE_CHECKING:
     from scalekit.cache._entry import IndexedEntry, Snapshot
 
 _NEVER = -math.inf
-_EVERYTHING = "*"  # a tag that all copies carry; names on the server begin otherwise
+_EVERYTHING = b"*"  # a tag that all copies carry; names on the server begin otherwise
 _LONGEST_INTERVAL = 0.5
 _SAME_CLOCK = 1.0
 """Seconds by which a reading of the face's clock may lie behind ours, for the two to be one clock."""
+
+
+_numbers = count()
 
 
 class NearStore(NonblockingCacheStore, IndexedCacheStore, Protocol):
@@ -103,6 +108,9 @@ class Near:
         self.prefixes = tracked_prefixes()
         self.interval = min(max_staleness / 4, _LONGEST_INTERVAL)
         self._max_staleness = max_staleness
+        # The names of a cache on the same store begin with a namespace, and none of those with a colon.
+        self._mark = f":{next(_numbers)}:"
+        self._everything = [self._name(_EVERYTHING)]
         self._proofs: dict[object, float] = {}
         self._proving = threading.Lock()  # sessions of two event loops may run in two threads
         self._ends = _NEVER
@@ -119,21 +127,21 @@ class Near:
         """Return the copy of `slot`, or what may keep one; None where copies are of no use."""
         if self._ends <= monotonic():
             return None
-        name = _text(entry_name(slot.key))
+        name = self._name(entry_name(slot.key))
         found = self.store.read(Slot(name, (), slot.serializer), now)
         if isinstance(found, Entry):
             # Stale, it is for the far store to say if there is a newer one, and what a reload starts from.
             return found if found.fresh_until > now else None
-        place = Slot(name, (_EVERYTHING, *map(_text, map(tag_name, slot.tags))), slot.serializer)
+        place = Slot(name, (*self._everything, *map(self._name, map(tag_name, slot.tags))), slot.serializer)
         return Copying(self.store, place, self.store.begin(place, now, False))
 
     def drop(self, keys: Iterable[str]) -> None:
         """Drop the copies of `keys`."""
-        self.store.delete([_text(entry_name(key)) for key in keys])
+        self.store.delete([self._name(entry_name(key)) for key in keys])
 
     def drop_tagged(self, tags: Iterable[str]) -> None:
         """Drop the copies that carry one of `tags`."""
-        self.store.invalidate([_text(tag_name(tag)) for tag in tags])
+        self.store.invalidate([self._name(tag_name(tag)) for tag in tags])
 
     def pin(
         self, key: str, index: dict[Any, IndexedEntry], place: Any, kinds: tuple[type, ...], lead: float
@@ -142,14 +150,17 @@ class Near:
         if lead:
             kinds = _Kinds(kinds)
             kinds.lead = lead
-        self.store.pin(_text(entry_name(key)), index, place, kinds, math.inf)
+        self.store.pin(self._name(entry_name(key)), index, place, kinds, math.inf)
 
     def renew(self, entry: IndexedEntry, now: float) -> bool:
         """See `IndexedCacheStore.renew`; moves the entry's `due` on where there is newer proof."""
         ends, here = self._ends, monotonic()
         copy = cast("NamedEntry", entry)  # as it was given to the near store
-        until = copy.fresh_until - getattr(entry.kinds, "lead", 0.0) * copy.load_seconds
-        if ends <= here or until <= now:
+        lead = getattr(entry.kinds, "lead", 0.0)
+        if ends <= here or lead == math.inf:  # which no load time would make a number of, were it 0
+            return False
+        until = copy.fresh_until - lead * copy.load_seconds
+        if until <= now:
             return False
         if 0.0 <= here - now < _SAME_CLOCK:
             # Were the entry from an earlier session, it would be dead by now, and its epoch not the store's.
@@ -164,18 +175,18 @@ class Near:
 
     def begun(self, session: object) -> None:  # noqa: ARG002  # as a Watcher has it
         """Drop all copies: whatever is held from now on was read in this session."""
-        self.store.invalidate([_EVERYTHING])
+        self.store.invalidate(self._everything)
 
     def changed(self, names: Sequence[bytes] | None) -> None:
         """Drop the copies that `names` end; None ends all."""
         if names is None:
-            self.store.invalidate([_EVERYTHING])
+            self.store.invalidate(self._everything)
             return
-        tags = [_text(name) for name in names if name.startswith(self._tag_prefix)]
+        tags = [self._name(name) for name in names if name.startswith(self._tag_prefix)]
         if tags:
             self.store.invalidate(tags)
         if len(tags) < len(names):
-            self.store.delete([_text(name) for name in names if not name.startswith(self._tag_prefix)])
+            self.store.delete([self._name(name) for name in names if not name.startswith(self._tag_prefix)])
 
     def proven(self, session: object, at: float) -> None:
         """Serve copies until `max_staleness` after the instant `at`."""
@@ -189,7 +200,7 @@ class Near:
             if self._proofs.pop(session, None) is None:
                 return
             self._ends = max(self._proofs.values(), default=_NEVER) + self._max_staleness
-        self.store.invalidate([_EVERYTHING])
+        self.store.invalidate(self._everything)
 
     def forked(self) -> None:
         """Begin anew in the child of a fork: its parent's sessions prove nothing here."""
@@ -197,6 +208,5 @@ class Near:
         self._proofs = {}
         self._ends = _NEVER
 
-
-def _text(name: bytes) -> str:
-    return name.decode("latin-1")
+    def _name(self, name: bytes) -> str:
+        return self._mark + name.decode("latin-1")

@@ -22,7 +22,8 @@ class TieredCacheStore:
     """A store in this process, `near`, in front of `far`, a `RedisCacheStore`, and coherent with it.
 
     `near` keeps copies of what was read from `far`, as the objects they are: a `MemoryCacheStore`, or another
-    `IndexedCacheStore` that never blocks. The server tells this process what others change, within a
+    `IndexedCacheStore` that never blocks. Several tiers, on whichever servers, may share one, and its bound:
+    each finds its own copies alone. The server tells this process what others change, within a
     millisecond as a rule; what this process changes itself it never sees stale, in whichever thread. When the
     connection over which the server tells is lost, copies are used no more at once; when it is silent, no
     longer than `max_staleness` (more than 0, default one second) after it last gave proof of life. So a call
@@ -42,6 +43,14 @@ class TieredCacheStore:
     def coherent(self) -> bool:
         """Whether the near tier may answer at present."""
         return self._near.coherent
+
+    @property
+    def listening_error(self) -> Exception | None:
+        """Why it is not `coherent`, perhaps: what ended the latest connection, or attempt at one; else None.
+
+        It is not forgotten when the next connection is made.
+        """
+        return self._far.link.listener.error
 
     @property
     def epoch(self) -> object:
@@ -68,6 +77,10 @@ class TieredCacheStore:
     def begin(self, slot: Slot, now: float, outdate: bool, /) -> Snapshot:  # noqa: FBT001  # as the protocol has it
         """Return a snapshot for a load; with `outdate` it outdates those begun before it for the same key."""
         return self._far.begin(slot, now, outdate)
+
+    def begin_many(self, slots: Sequence[Slot], now: float, outdate: bool, /) -> list[Snapshot]:  # noqa: FBT001  # as above
+        """Return for each of `slots` what `begin` would, in one round trip."""
+        return self._far.begin_many(slots, now, outdate)
 
     def write(self, slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, /) -> bool:
         """Store `entry` in the far tier, unless outdated; the near tier gets it when it is read."""

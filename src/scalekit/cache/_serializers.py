@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scalekit.cache._policy import CachePolicy
 
 
-class Writing:
+class Serializers:
     """The serializers of one cache.
 
     `plain` is for values of no function, `typed` makes one for what a function says it returns, and `items`
@@ -38,12 +38,12 @@ class Writing:
 
     def of(self, function: Callable[..., Any], given: object, policy: CachePolicy) -> Serializer:
         """Return what writes the results of `function`: what was given, or by its annotation."""
-        serializer = self._checked(given) or self._around(self._typed(function))
+        serializer = self._around(self._typed(function)) if given is None else checked_serializer(given)
         return self._with_errors(serializer, policy.cache_exceptions)
 
     def of_items(self, function: Callable[..., Any], given: object, policy: CachePolicy) -> Serializer:
         """Return what writes the items that `function` returns, and that there is none."""
-        serializer = self._checked(given) or self._around(self._items(function))
+        serializer = self._around(self._items(function)) if given is None else checked_serializer(given)
         return self._with_errors(serializer, () if policy.none_ttl is None else (AbsentItem,))
 
     def _around(self, serializer: Serializer) -> Serializer:
@@ -56,10 +56,9 @@ class Writing:
 
         return RaisedSerializer(serializer, errors, plain=self.plain)
 
-    @staticmethod
-    def _checked(given: object) -> Serializer | None:
-        if given is None:
-            return None
-        if isinstance(given, type) or not isinstance(given, Serializer):
-            raise ConfigurationError("serializer", given, "as an object with dumps, loads and fingerprint")
-        return given
+
+def checked_serializer(given: object) -> Serializer:
+    """Return `given` if it can write values; `ConfigurationError` otherwise."""
+    if isinstance(given, type) or not isinstance(given, Serializer):
+        raise ConfigurationError("serializer", given, "as an object with dumps, loads and fingerprint")
+    return given

@@ -1,0 +1,39 @@
+"""Failures that no caller sees, told to the log."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+_BETWEEN = 1.0
+
+
+class Unseen:
+    """Loads of one cache that failed while all callers were served: behind their backs, or with a reserve.
+
+    They go to the logger `scalekit.cache` at level WARNING, once a second at most, lest the log be flooded.
+    """
+
+    __slots__ = ("_next", "_unreported", "_untold")
+
+    def __init__(self) -> None:
+        self._next = -math.inf
+        self._untold = 0
+        self._unreported = threading.Lock()
+
+    def tell(self, key: str, error: Exception, now: float) -> None:
+        """Log that the load of `key` failed with `error`, unless one was logged within the last second."""
+        with self._unreported:
+            # A clock that was set back must not silence the log until it has caught up.
+            if self._next - _BETWEEN <= now < self._next:
+                self._untold += 1
+                return
+            untold, self._untold, self._next = self._untold, 0, now + _BETWEEN
+        import logging  # noqa: PLC0415  # costs import time that only a failure should pay
+
+        logging.getLogger("scalekit.cache").warning(
+            "a load of %s failed, and callers are served what was there (failures not logged before it: %d)",
+            key,
+            untold,
+            exc_info=error,
+        )

@@ -1,0 +1,16 @@
+"""The stores and serialisers that the documentation shows pass the suites that it shows with them."""
+
+from __future__ import annotations
+
+from tests.architecture.source import ROOT
+from tests.docs.test_examples import blocks
+
+pytest_plugins = ["pytester"]
+
+
+def test_what_the_page_about_tests_shows_keeps_the_contracts(pytester):
+    page = blocks((ROOT / "docs" / "testing.md").read_text("utf-8"))
+    pytester.makepyfile("\n".join(source for _, source in page))
+    outcomes = pytester.runpytest().parseoutcomes()
+    assert outcomes.keys() <= {"passed", "warnings"}
+    assert outcomes["passed"] > 60
