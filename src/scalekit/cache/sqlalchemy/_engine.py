@@ -76,7 +76,9 @@ def turn_of(engine: Engine) -> AbstractContextManager[object]:
     if isinstance(pool, SingletonThreadPool):
         return _OneThread(engine)
     raise ConfigurationError(
-        "engine", engine, "with poolclass=StaticPool: else each connection has a database of its own"
+        "engine",
+        engine,
+        "of the cache's own with poolclass=StaticPool: else each connection has another database",
     )
 
 
@@ -95,8 +97,8 @@ class _OneThread:
             raise ConfigurationError(
                 "engine",
                 self._engine,
-                "with poolclass=StaticPool and connect_args={'check_same_thread': False}:"
-                " else each thread has a database of its own in memory",
+                "of the cache's own with poolclass=StaticPool and connect_args={'check_same_thread': False}:"
+                " else each thread has another database in memory",
             )
 
     def __exit__(self, *_: object) -> None:
