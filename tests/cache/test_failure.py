@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 
 import pytest
 
-from scalekit.cache import Cache, MemoryCacheStore, _async_invalidations, _invalidations, _pending
+from scalekit.cache import Cache, Entry, MemoryCacheStore, _async_invalidations, _invalidations, _pending
 from scalekit.cache._async_invalidations import AsyncInvalidations
+from scalekit.cache._entry import NamedEntry
 from scalekit.cache._invalidations import Invalidations
 from scalekit.errors import BackendError
 from scalekit.testing import Gate, flaky
@@ -19,7 +21,10 @@ STORE_CALLS = {"read", "begin", "write", "delete", "invalidate"}
 
 
 class Switch:
-    """A store of which some methods fail, or wait at a gate first; it writes down what it did."""
+    """A store of which some methods fail, or wait at a gate first; it writes down what it did.
+
+    `tells`: whether it says of an entry that the slot named all its tags.
+    """
 
     nonblocking = True
 
@@ -28,6 +33,8 @@ class Switch:
         self.fails = set()
         self.during = {}
         self.done = []
+        self.tells = True
+        self._tags = {}
 
     @property
     def off(self):
@@ -46,13 +53,22 @@ class Switch:
         return getattr(self._store, name)(*args)
 
     def read(self, slot, now, /):
-        return self._call("read", slot, now)
+        found = self._call("read", slot, now)
+        if not isinstance(found, Entry) or not self.tells or self._tags.get(slot.key) != slot.tags:
+            return found
+        times = {
+            name: getattr(found, name) for name in ("expires", "fresh_until", "load_seconds", "snapshot")
+        }
+        return NamedEntry(found.value, **times)
 
     def begin(self, slot, now, outdate, /):
         return self._call("begin", slot, now, outdate)
 
     def write(self, slot, entry, snapshot, now, /):
-        return self._call("write", slot, entry, snapshot, now)
+        stored = self._call("write", slot, entry, snapshot, now)
+        if stored:
+            self._tags[slot.key] = slot.tags
+        return stored
 
     def delete(self, keys, /):
         return self._call("delete", keys)
@@ -359,6 +375,45 @@ def test_whatever_is_queued_is_bypassed_stale_answers_included(either, switch, e
         assert face.stats().loads == loads + 1
     else:
         assert face(many, [1]) == {1: 1}, "and what is not queued is believed"
+
+
+@pytest.mark.usefixtures("no_replays")
+@pytest.mark.parametrize("tells", [True, False])
+@pytest.mark.parametrize("asks", [["u"], ["u", "v"], []])
+def test_an_entry_may_carry_a_queued_tag_that_the_call_does_not_name(either, switch, asks, tells):
+    face, source = either(switch, on_error_invalidate="queue"), Source()
+    switch.tells = tells
+
+    def ask(key, tags):
+        return face(face.cache.get_or_set, key, partial(face.plain(source), key), ttl=100, tags=tags)
+
+    assert (ask("k", ["t"]), ask("l", asks)) == ("k v1", "l v2")
+    switch.fails = {"invalidate"}
+    face(face.cache.invalidate_tags, "t")
+    assert ask("k", asks) == "k v3"
+    assert ask("l", asks) == ("l v2" if tells else "l v4"), "one that is known not to is believed"
+    switch.fails = set()
+    face.clock.advance(1)
+    assert ask("l", asks) == "l v2"
+    assert ask("k", asks) == f"k v{source.runs}"
+
+
+@pytest.mark.usefixtures("no_replays")
+def test_an_answer_from_before_the_delivery_is_doubted_after_it(either, switch):
+    face, source = either(switch, on_error_invalidate="queue"), Source()
+    face(face.cache.set, "k", "old", ttl=100, tags=["t"])
+    switch.fails = {"invalidate"}
+    face(face.cache.invalidate_tags, "t")
+    read = switch.read
+
+    def overtaken(slot, now, /):
+        found = read(slot, now)
+        pending = face.cache._reads.invalidations._pending
+        pending.done(*pending.batch())
+        return found
+
+    switch.read = overtaken
+    assert face(face.cache.get_or_set, "k", partial(face.plain(source), "k"), ttl=100, tags=["u"]) == "k v1"
 
 
 @pytest.mark.usefixtures("no_replays")

@@ -7,9 +7,12 @@ import sys
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scalekit.cache import Slot, _pending
-from scalekit.cache._pending import Pending
+from scalekit.cache import Entry, Slot, Snapshot, _pending
+from scalekit.cache._entry import NamedEntry
+from scalekit.cache._pending import Pending, believed
 from tests.cache.either import DEADLINE
 
 EVERYTHING = "ns:"
@@ -26,29 +29,78 @@ def slot(key, *tags):
 
 def test_nothing_is_doubted_when_nothing_is_queued(pending):
     assert not pending
-    assert not pending.doubts(slot("k", "t"))
-    assert not pending.doubts(slot("k"))
+    assert pending.doubts(slot("k", "t")) is pending.doubts(slot("k")) is None
     assert pending.batch() == ({}, {})
 
 
 def test_keys_and_tags_are_doubted_by_name(pending):
     pending.add(["k"], ["t"])
     assert pending
-    assert pending.doubts(slot("k", "u"))
-    assert pending.doubts(slot("l", "u", "t"))
-    assert not pending.doubts(slot("l", "u"))
+    assert pending.doubts(slot("k", "u")) == "all"
+    assert pending.doubts(slot("l", "u", "t")) == "all"
+    assert pending.doubts(slot("l", "u")) == "unnamed"
 
 
-def test_a_slot_without_tags_is_doubted_while_tags_are_queued_but_not_for_keys(pending):
+@pytest.mark.parametrize("tags", [(), ("u",), ("u", "v")])
+def test_what_a_slot_does_not_name_is_doubted_while_tags_are_queued_but_not_for_keys(pending, tags):
     pending.add(["k"], [])
-    assert not pending.doubts(slot("l"))
+    assert pending.doubts(slot("l", *tags)) is None
     pending.add([], ["t"])
-    assert pending.doubts(slot("l"))
+    assert pending.doubts(slot("l", *tags)) == "unnamed"
 
 
 def test_everything_is_doubted_when_everything_is_queued(pending):
     pending.add([], [EVERYTHING])
-    assert pending.doubts(slot("l", "u"))
+    assert pending.doubts(slot("l", "u")) == "all"
+
+
+def test_the_answer_of_a_doubted_store_is_judged():
+    entry, named, snapshot = Entry(1, expires=9.0), NamedEntry(1, expires=9.0), Snapshot()
+    expected = {None: (True, True, True), "unnamed": (False, True, True), "all": (False, False, False)}
+    for doubt, answers in expected.items():
+        assert tuple(believed(found, doubt) for found in (entry, named, snapshot)) == answers
+
+
+# Entries are written and read by slots of any tags; what `Pending` lets pass must have been written after the
+# last invalidation of each of its tags.
+_TAGS = st.lists(st.sampled_from("tuv"), unique=True, max_size=3)
+_STEPS = st.one_of(
+    st.tuples(st.just("write"), st.sampled_from("kl"), _TAGS),
+    st.tuples(st.just("read"), st.sampled_from("kl"), _TAGS),
+    st.tuples(st.just("delete"), st.sampled_from("kl")),
+    st.tuples(st.just("invalidate"), st.sampled_from("tuv")),
+    st.tuples(st.just("replay")),
+)
+
+
+@given(st.lists(_STEPS, max_size=20), st.booleans())
+def test_nothing_from_before_a_queued_invalidation_is_believed(steps, says):
+    """Reads and writes arrive, invalidations do not; `says`: whether the store says which tags it knows."""
+    pending, stored, ended = Pending(EVERYTHING), {}, set()
+    for step, *rest in steps:
+        if step == "write":
+            key, tags = rest
+            stored[key] = tags
+            ended.discard(key)
+        elif step == "delete":
+            pending.add(rest, [])
+            ended.add(rest[0])
+        elif step == "invalidate":
+            pending.add([], rest)
+            ended |= {key for key, tags in stored.items() if rest[0] in tags}
+        elif step == "replay":
+            pending.done(*pending.batch())
+            for key in ended:
+                stored.pop(key, None)
+            ended.clear()
+        else:
+            key, tags = rest
+            doubt = pending.doubts(slot(key, *tags))
+            kind = NamedEntry if says and stored.get(key) == tags else Entry
+            passes = key in stored and believed(kind(1, expires=9.0), doubt)
+            assert not (passes and key in ended)
+            if not pending or (kind is NamedEntry and key not in pending.batch()[0]):
+                assert passes == (key in stored and not set(tags) & pending.batch()[1].keys())
 
 
 def test_what_was_delivered_is_taken_out_unless_it_was_queued_again(pending):

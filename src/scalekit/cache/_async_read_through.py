@@ -20,6 +20,7 @@ from scalekit.cache._freshness import entry_of
 from scalekit.cache._judging import Judging
 from scalekit.cache._loader import async_loaded
 from scalekit.cache._many import is_absent
+from scalekit.cache._pending import believed
 from scalekit.cache._raised import Raised, unwrapped
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
 
@@ -51,13 +52,15 @@ class AsyncReadThrough(Judging):
 
     async def look(self, slot: Slot) -> Entry | Snapshot:
         """Return what the store has for `slot`; a `Blind` one where it fails, or cannot be believed."""
-        if self.invalidations and await self.invalidations.doubts(slot):
+        doubt = await self.invalidations.doubts(slot) if self.invalidations else None
+        if doubt == "all":
             return self.invalidations.blind
         try:
-            return await self.store.read(slot, self.clock())
+            found = await self.store.read(slot, self.clock())
         except BackendError as error:
             self.excuse("read", error, slot)
             return self.invalidations.blind
+        return found if doubt is None or believed(found, doubt) else self.invalidations.blind
 
     async def get(
         self,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scalekit.cache._background import Background
     from scalekit.cache._entry import Slot
     from scalekit.cache._failure import Failure
+    from scalekit.cache._pending import Doubt
     from scalekit.cache._watch import Watch
     from scalekit.cache.protocols import CacheStore
 
@@ -36,10 +37,10 @@ class Invalidations(Queueing):
         self._store = store
         self._background = background
 
-    def doubts(self, slot: Slot) -> bool:
-        """Whether what the store has for `slot` may be from before what is queued; tries to deliver."""
+    def doubts(self, slot: Slot) -> Doubt | None:
+        """Return what of the store's about `slot` may be from before what is queued; tries to deliver."""
         if not self._pending:
-            return False
+            return None
         self._replay()
         return self._pending.doubts(slot)
 

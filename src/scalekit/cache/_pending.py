@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from scalekit.cache._entry import NamedEntry, Snapshot
 from scalekit.cache._exclusive import Exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from scalekit.cache._entry import Slot
+    from scalekit.cache._entry import Entry, Slot
+
+Doubt = Literal["all", "unnamed"]
+"""What not to believe a store: anything about a slot; or an entry that may carry tags which the slot does not
+name."""
 
 _BETWEEN_TRIES = 0.1
 _MOST = 10_000
@@ -49,16 +54,17 @@ class Pending:
             if not alone:  # the call that this one is inside of may be about to take these names out
                 self._exclusive.defer(partial(self._add, keys, tags))
 
-    def doubts(self, slot: Slot) -> bool:
-        """Whether what the store has for `slot` may be older than a queued invalidation.
+    def doubts(self, slot: Slot) -> Doubt | None:
+        """Return what of the store's about `slot` may be older than a queued invalidation; None for nothing.
 
-        A slot that names no tags but its namespace's is doubted while any tag is queued: its entry may
-        have been written with that one.
+        Another function may have written the entry, with a queued tag that this slot does not name. To doubt
+        all slots while a tag is queued would turn every read into a load, for as long as a server can be read
+        and not written to: which may be minutes. So the answer is judged, where a store says what it carries.
         """
-        if slot.key in self._keys:
-            return True
         tags = self._tags
-        return bool(tags) and (len(slot.tags) == 1 or any(tag in tags for tag in slot.tags))
+        if slot.key in self._keys or (tags and any(tag in tags for tag in slot.tags)):
+            return "all"
+        return "unnamed" if tags else None
 
     def due(self, now: float) -> bool:
         """Whether to try again now; then not again for a tenth of a second."""
@@ -95,3 +101,8 @@ class Pending:
             for name, number in delivered.items():
                 if queue.get(name) == number:
                     del queue[name]
+
+
+def believed(found: Entry | Snapshot, doubt: Doubt | None) -> bool:
+    """Whether to believe what a store answered; `doubt` is from before it was asked."""
+    return doubt is None or (doubt == "unnamed" and isinstance(found, NamedEntry | Snapshot))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from contextlib import contextmanager
 
@@ -15,6 +16,11 @@ from scalekit.testing._driver import Driver
 KINDS = ["sqlite", "psycopg", "aiosqlite", "async psycopg", "asyncpg"]
 NOW = 1_000.0
 SLOT = place("shop:k", "shop:", "shop:t")
+
+
+def _as_it_comes(connection, _record):
+    """Give SQLite the limit that it is released with, which Debian raises to 250,000."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
 
 
 class WallClock:
@@ -48,6 +54,8 @@ class World:
         self.engines.append(made)
         sync = made.sync_engine if self.is_async else made
         event.listen(sync, "before_cursor_execute", lambda *args: self.sent.append(args[2]))
+        if self.kind == "sqlite":
+            event.listen(sync, "connect", _as_it_comes)
         return made
 
     def new_store(self, engine=None, **options):

@@ -207,6 +207,39 @@ def make_mapped():
     return Row
 
 
+def test_from_within_the_commit(session, log):
+    """A listener of the commit comes late, but the transaction has not ended."""
+    cache, real = Told(log), plain(session)
+    event.listen(real, "after_commit", lambda changed: invalidate_on_commit(changed, cache, "a"))
+    for number in 1, 2:
+        add(session, number)
+        session.commit()
+        assert log == [("cache", "a")] * number
+    add(session, 3)
+    session.rollback()
+    with session.begin_nested() as savepoint:
+        add(session, 3)
+        savepoint.rollback()
+    session.close()
+    assert len(log) == 2
+    assert "scalekit.cache.invalidate_on_commit" not in real.info
+
+
+def test_from_within_the_commit_of_a_savepoint(session, log):
+    cache, real = Told(log), plain(session)
+    event.listen(real, "after_commit", lambda changed: invalidate_on_commit(changed, cache, "a"), once=True)
+    with session.begin_nested():
+        add(session, 1)
+    session.rollback()
+    assert log == []
+    event.listen(real, "after_commit", lambda changed: invalidate_on_commit(changed, cache, "b"), once=True)
+    with session.begin_nested():
+        add(session, 2)
+    assert log == []
+    session.commit()
+    assert log == [("cache", "b")]
+
+
 # -- savepoints ---------------------------------------------------------------------------------------
 
 
@@ -446,6 +479,16 @@ async def test_async_sessions(async_session, log):
     await async_session.commit()
     assert len(log) == 2, log
     assert log[1] == ("cache", "d"), "begun by nothing, it was for the next transaction"
+
+
+@pytest.mark.anyio
+async def test_from_within_an_async_commit(async_session, log):
+    real = async_session() if isinstance(async_session, async_scoped_session) else async_session
+    cache = AsyncTold(log)
+    event.listen(real.sync_session, "after_commit", lambda changed: invalidate_on_commit(changed, cache, "a"))
+    await async_session.execute(insert(ROWS).values(id=1))
+    await async_session.commit()
+    assert log == [("cache", "a")]
 
 
 @pytest.mark.anyio

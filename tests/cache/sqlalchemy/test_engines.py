@@ -23,6 +23,7 @@ from tests.architecture.extras import run_without
 from tests.cache.sqlalchemy.conftest import NOW, SLOT
 
 SYNC, ASYNC = SQLAlchemyCacheStore, AsyncSQLAlchemyCacheStore
+OWN = "of the cache's own with poolclass=StaticPool"
 SHARED = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
 
 
@@ -42,10 +43,10 @@ def async_(url="sqlite+aiosqlite:///never.db", **options):
         (ASYNC, sync(), {}, "SQLAlchemyCacheStore takes an Engine"),
         (SYNC, lambda: "sqlite://", {}, "expected engine as an Engine"),
         (ASYNC, lambda: None, {}, "expected engine as an AsyncEngine"),
-        (SYNC, sync("sqlite://", poolclass=NullPool), {}, "StaticPool"),
-        (SYNC, sync("sqlite://", poolclass=QueuePool), {}, "StaticPool"),
-        (SYNC, sync("sqlite:///file:x?mode=memory&uri=true", poolclass=QueuePool), {}, "StaticPool"),
-        (ASYNC, async_("sqlite+aiosqlite://", poolclass=AsyncAdaptedQueuePool), {}, "StaticPool"),
+        (SYNC, sync("sqlite://", poolclass=NullPool), {}, OWN),
+        (SYNC, sync("sqlite://", poolclass=QueuePool), {}, OWN),
+        (SYNC, sync("sqlite:///file:x?mode=memory&uri=true", poolclass=QueuePool), {}, OWN),
+        (ASYNC, async_("sqlite+aiosqlite://", poolclass=AsyncAdaptedQueuePool), {}, OWN),
         (SYNC, sync(), {"table": ""}, "expected table"),
         (SYNC, sync(), {"table": "a; DROP TABLE b"}, "expected table"),
         (SYNC, sync(), {"table": "x" * 64}, "expected table"),
@@ -74,6 +75,16 @@ def test_other_databases_are_refused_by_name():
         SQLAlchemyCacheStore(engine)
     assert "mysql+pymysql" in str(caught.value)
     assert "for SQLite (pysqlite, aiosqlite) or PostgreSQL (psycopg, asyncpg)" in str(caught.value)
+
+
+@pytest.mark.parametrize(("store", "engine"), [(SYNC, sync()), (ASYNC, async_())])
+def test_a_sqlite_without_what_the_statements_need_is_refused(store, engine, monkeypatch):
+    made = engine()
+    monkeypatch.setattr(made.dialect.loaded_dbapi, "sqlite_version_info", (3, 32, 3))
+    with pytest.raises(ConfigurationError, match=r"on SQLite >= 3\.33; got"):
+        store(made)
+    monkeypatch.setattr(made.dialect.loaded_dbapi, "sqlite_version_info", (3, 33, 0))
+    store(made)
 
 
 def test_faces_take_their_kind():
@@ -177,7 +188,7 @@ def test_a_database_for_each_thread_is_used_by_one_thread_only():
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join()
-    assert "StaticPool" in errors[0]
+    assert OWN in errors[0]
     engine.dispose()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scalekit.cache import Entry, MsgspecSerializer, Slot
+from scalekit.cache._entry import NamedEntry
 from scalekit.cache.protocols import AsyncBatchCacheStore, BatchCacheStore
 from scalekit.cache.sqlalchemy import _operations
 from scalekit.cache.sqlalchemy._record import key_name, tag_name
@@ -76,6 +77,14 @@ def test_an_entry_ends_at_its_millisecond(world):
     assert world.value() == "value"
     world.clock.advance(0.001)
     world.missed()
+
+
+def test_an_entry_tells_whether_the_slot_names_all_its_tags(world):
+    world.put("value")
+    assert type(world.read()) is NamedEntry
+    assert type(world.read(SLOT._replace(tags=SLOT.tags[:1]))) is Entry
+    assert type(world.read(SLOT._replace(tags=(*SLOT.tags, "shop:more")))) is Entry
+    assert [type(one) for one in world.call("read_many", [SLOT], NOW)] == [NamedEntry]
 
 
 def test_a_stale_entry_brings_the_snapshot_for_its_reload(world):

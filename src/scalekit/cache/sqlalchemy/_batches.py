@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from scalekit.cache.sqlalchemy._operations import Operations, with_snapshot
@@ -34,8 +35,8 @@ class BatchOperations(Operations):
                 entry = self.alive(run, slot, now, row=row, clock=clock, tokens=tokens)
             found.append(entry)
         missed = [names for entry, names in zip(found, wanted, strict=True) if entry is None]
-        for piece in pieces(name for names in missed for name in names if name not in tokens):
-            tokens |= self.made(run, piece)
+        lost = {name for names in missed for name in names if name not in tokens}
+        tokens |= self.made(run, lost)
         answers: list[Entry | Snapshot] = []
         for entry, names in zip(found, wanted, strict=True):
             if entry is None:
@@ -85,13 +86,8 @@ class BatchOperations(Operations):
             longest = max(longest, written.life or 0)
         clock = self.clock()
         values: tuple[Any, ...] = (clock, clock, *(part for row in rows.values() for part in row), *rows)
-        if tags:
-            values += (clock, longest, *(part for pair in tags.items() for part in pair))
-        sql = self.sql.store_many(len(rows), len(tags))
-        if run.changed(sql, values) == len(rows):
-            return True
-        renewed = bool(tags) and self.renew(run, tags, longest)
-        return renewed and run.changed(sql, values) == len(rows)
+        sql = partial(self.sql.store_many, len(rows))
+        return self.stored(run, sql, values, rows=len(rows), tags=tags, life=longest)
 
 
 def _padded(piece: list[bytes]) -> list[bytes]:

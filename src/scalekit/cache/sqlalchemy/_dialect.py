@@ -50,6 +50,8 @@ SQLITE = Dialect(
     remote=False,
     definition="{}",
 )
+OLDEST_SQLITE = (3, 33)
+"""It brought UPDATE FROM; and before 3.32 a statement had no more than 999 parameters."""
 POSTGRESQL = Dialect(
     name="postgresql",
     now=f"COALESCE(CAST(? AS BIGINT), {DATABASE_CLOCK})",

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from scalekit._extras import require
-from scalekit.cache.sqlalchemy._dialect import DRIVERS, KNOWN
+from scalekit.cache.sqlalchemy._dialect import DRIVERS, KNOWN, OLDEST_SQLITE, SQLITE
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ def dialect_of(engine: Engine) -> tuple[Dialect, str]:
     if known is None or known[0].name != engine.dialect.name:
         found = f"{engine.dialect.name}+{engine.dialect.driver}"
         raise ConfigurationError("engine", found, f"for {KNOWN}")
+    if known[0] is SQLITE:
+        dbapi: Any = engine.dialect.loaded_dbapi
+        if dbapi.sqlite_version_info < OLDEST_SQLITE:
+            oldest = ".".join(map(str, OLDEST_SQLITE))
+            raise ConfigurationError("engine", f"SQLite {dbapi.sqlite_version}", f"on SQLite >= {oldest}")
     return known
 
 
@@ -71,7 +76,9 @@ def turn_of(engine: Engine) -> AbstractContextManager[object]:
     if isinstance(pool, SingletonThreadPool):
         return _OneThread(engine)
     raise ConfigurationError(
-        "engine", engine, "with poolclass=StaticPool: else each connection has a database of its own"
+        "engine",
+        engine,
+        "of the cache's own with poolclass=StaticPool: else each connection has another database",
     )
 
 
@@ -90,8 +97,8 @@ class _OneThread:
             raise ConfigurationError(
                 "engine",
                 self._engine,
-                "with poolclass=StaticPool and connect_args={'check_same_thread': False}:"
-                " else each thread has a database of its own in memory",
+                "of the cache's own with poolclass=StaticPool and connect_args={'check_same_thread': False}:"
+                " else each thread has another database in memory",
             )
 
     def __exit__(self, *_: object) -> None:

@@ -5,19 +5,15 @@ Every operation may be done twice, so one whose outcome is not known can be trie
 
 from __future__ import annotations
 
-import math
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from scalekit.cache._chance import chance
-from scalekit.cache._entry import Entry, Snapshot
+from scalekit.cache._entry import Entry, NamedEntry, Snapshot
 from scalekit.cache._serialized import dumped, fingerprint_of
 from scalekit.cache.sqlalchemy._record import (
-    TOKEN_BYTES,
-    is_key,
     key_name,
     names_of,
     opened,
@@ -26,6 +22,8 @@ from scalekit.cache.sqlalchemy._record import (
     tag_names,
     tokens_of,
 )
+from scalekit.cache.sqlalchemy._statements import NAMES, parts
+from scalekit.cache.sqlalchemy._tokens import HOUR, TAG_KEPT, Tokens, new_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,12 +31,6 @@ if TYPE_CHECKING:
     from scalekit.cache._entry import Slot
     from scalekit.cache.sqlalchemy._run import Run
     from scalekit.cache.sqlalchemy._statements import Statements
-
-_HOUR = 3_600_000
-"""Milliseconds for which the row of a key is kept beyond its entry: for so long a load may take."""
-
-_TAG_KEPT = 6 * _HOUR
-"""For so long a tag's row is kept at first; an entry that lives longer renews it by one more statement."""
 
 # A write in 32 looks at 64 rows, so on average two at each write: what is over is gone after as many writes
 # as there are rows, and no write looks at more. A chance, not a count: some processes write only a few times.
@@ -56,12 +48,11 @@ class Written(NamedTuple):
     kept: int
 
 
-class Operations:
+class Operations(Tokens):
     """The operations on one table; `clock` gives milliseconds since 1970, or None for the database's own."""
 
     def __init__(self, statements: Statements, clock: Callable[[], int | None]) -> None:
-        self.sql = statements
-        self.clock = clock
+        super().__init__(statements, clock)
         self._hand: bytes | None = None
 
     def read(self, run: Run, slot: Slot, now: float) -> Entry | Snapshot:
@@ -70,6 +61,8 @@ class Operations:
         clock = self.clock()
         rows = run.rows(*self.sql.read(names, clock))
         tokens = {row[0]: row[1] for row in rows}
+        if len(names) > NAMES:
+            tokens |= self.tokens(run, names[NAMES:])[0]
         for row in rows:
             if row[2] is not None and row[0] == names[0]:
                 entry = self.alive(run, slot, now, row=row, clock=clock, tokens=tokens)
@@ -138,14 +131,15 @@ class Operations:
             return None
         tags, written, life, fresh, load, data = record
         left = row[3] if clock is None else written + life - clock
-        if left <= 0 or not (tags == section(slot.tags, tokens) or self._unchanged(run, tags, tokens)):
+        named = tags == section(slot.tags, tokens)
+        if left <= 0 or not (named or self._unchanged(run, tags, tokens)):
             return None
         try:
             value = slot.serializer.loads(data)
         except ValueError:
             return None
         left = min(left, life)  # a clock may have been set back
-        return Entry(
+        return (NamedEntry if named else Entry)(
             value,
             expires=now + left / 1_000,
             fresh_until=now + (left - life + fresh) / 1_000,
@@ -159,48 +153,13 @@ class Operations:
         known = {**tokens, **self.tokens(run, unnamed)[0]}
         return all(known.get(name) == token for name, token in carried.items())
 
-    def snapshot(self, run: Run, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Snapshot:
-        """Return a snapshot of `names`; those without a token get one."""
-        lost = [name for name in names if name not in tokens]
-        if lost:
-            tokens = {**tokens, **self.made(run, lost)}
-        return Snapshot([tokens[name] for name in names])
-
-    def outdated_loads(self, run: Run, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return new tokens of `keys`, sorted names, whose entries stay; older loads are outdated by them."""
-        tokens = {key: new_token() for key in keys}
-        clock = self.clock()
-        values = [value for key, token in tokens.items() for value in (key, token, clock, _HOUR)]
-        run.changed(self.sql.outdate_loads(len(tokens)), tuple(values))
-        return tokens
-
-    def made(self, run: Run, names: Iterable[bytes]) -> dict[bytes, bytes]:
-        """Return tokens for names that had none."""
-        tokens = {name: new_token() for name in sorted(names)}
-        clock = self.clock()
-        values = [
-            part for name, token in tokens.items() for part in (name, token, clock, _kept_at_first(name))
-        ]
-        if run.changed(self.sql.make(len(tokens)), tuple(values)) < len(tokens):
-            # Others were faster. What is gone again gets a token that no write will find.
-            found, _ = self.tokens(run, list(tokens))
-            return {name: found.get(name) or new_token() for name in tokens}
-        return tokens
-
-    def tokens(self, run: Run, names: Sequence[bytes]) -> tuple[dict[bytes, bytes], float]:
-        """Return the tokens of those of `names` that have one, and for how long all of these are kept."""
-        if not names:
-            return {}, math.inf
-        rows = run.rows(self.sql.tokens(len(names)), (self.clock(), *names))
-        return {row[0]: row[1] for row in rows}, min((row[2] for row in rows), default=math.inf)
-
     def _put(self, run: Run, slot: Slot, entry: Entry, now: float) -> None:
         tags = list(tag_names(slot.tags))
         tokens, kept = self.tokens(run, tags)
         lost = [tag for tag in tags if tag not in tokens]
         if lost:
             tokens |= self.made(run, lost)
-            kept = min(kept, _TAG_KEPT)
+            kept = min(kept, TAG_KEPT)
         data, life, keep = self.written(slot, entry, tokens, now)
         if kept < (life or 0):
             self.renew(run, tokens, life or 0)
@@ -213,20 +172,51 @@ class Operations:
         own = dict(zip(tags, tokens, strict=True))
         data, life, keep = self.written(slot, entry, own, now)
         clock = self.clock()
-        sql = self.sql.store(len(own))
-        values: tuple[Any, ...] = (data, clock, life, clock, keep, name, token)
-        if own:
-            values += (clock, life or 0, *(part for pair in own.items() for part in pair))
-        if run.changed(sql, values):
+        values = (data, clock, life, clock, keep, name, token)
+        return self.stored(run, self.sql.store, values, rows=1, tags=own, life=life or 0)
+
+    def stored(
+        self,
+        run: Run,
+        sql: Callable[[int], str],
+        values: tuple[Any, ...],
+        *,
+        rows: int,
+        tags: Mapping[bytes, bytes],
+        life: int,
+    ) -> bool:
+        """Store the entries of `rows` rows, unless one of `tags` has changed; return whether all are stored.
+
+        `sql` makes the statement for a number of tags, and `values` are its parameters but for those.
+        """
+        if self._sent(run, sql, values, tags, life) == rows:
             return True
         # The tags may be as they were, and only not kept for long enough.
-        return bool(own) and self.renew(run, own, life or 0) and bool(run.changed(sql, values))
+        return bool(tags) and self.renew(run, tags, life) and self._sent(run, sql, values, tags, life) == rows
+
+    def _sent(
+        self,
+        run: Run,
+        sql: Callable[[int], str],
+        values: tuple[Any, ...],
+        tags: Mapping[bytes, bytes],
+        life: int,
+    ) -> int:
+        # Tags beyond what a statement takes are looked at before it, for it does not lock them either.
+        *before, last = list(parts(list(tags.items()))) or [[]]
+        for pairs in before:
+            if run.rows(self.sql.unchanged(len(pairs)), self._kept(pairs, life))[0][0] < len(pairs):
+                return 0
+        return run.changed(sql(len(last)), values + (self._kept(last, life) if last else ()))
+
+    def _kept(self, pairs: Iterable[tuple[bytes, bytes]], life: int) -> tuple[Any, ...]:
+        return (*(part for pair in pairs for part in pair), self.clock(), life)
 
     def written(self, slot: Slot, entry: Entry, tokens: Mapping[bytes, bytes], now: float) -> Written:
         """Return what `entry` is in a row, with `tokens` of its tags."""
         life = max(0, int((entry.expires - now) * 1_000))
         if not life:
-            return Written(None, None, _HOUR)
+            return Written(None, None, HOUR)
         serializer = slot.serializer
         record = (
             section(slot.tags, tokens),
@@ -236,24 +226,7 @@ class Operations:
             int(entry.load_seconds * 1_000_000),
             dumped(serializer, entry.value),
         )
-        return Written(packed(record, fingerprint=fingerprint_of(serializer)), life, life + _HOUR)
-
-    def renew(self, run: Run, names: Iterable[bytes], life: int) -> bool:
-        """Keep the rows of tags for as long as an entry lives; return whether that was news."""
-        chosen = sorted(names)
-        clock = self.clock()
-        # Twice as long, so that not every write of a long-lived entry has to.
-        values = (clock, 2 * life + _TAG_KEPT, clock, life, *chosen)
-        return bool(run.changed(self.sql.renew(len(chosen)), values))
-
-
-def new_token() -> bytes:
-    """Return a token that was never there before."""
-    return os.urandom(TOKEN_BYTES)
-
-
-def _kept_at_first(name: bytes) -> int:
-    return _HOUR if is_key(name) else _TAG_KEPT
+        return Written(packed(record, fingerprint=fingerprint_of(serializer)), life, life + HOUR)
 
 
 def with_snapshot(entry: Entry, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Entry:

@@ -42,8 +42,8 @@ class Wishes:
 class SessionWishes:
     """The wishes of one session: by savepoint, those of the outermost transaction or the next under None."""
 
-    def __init__(self, *, is_async: bool) -> None:
-        self.is_async = is_async
+    def __init__(self) -> None:
+        self.is_async = False
         self.by_savepoint: dict[SessionTransaction | None, Wishes] = {}
         self.committed: SessionTransaction | None = None
 
@@ -64,15 +64,16 @@ def plain_session(session: Any) -> tuple[Session, bool]:
 
 def wish(session: Session, cache: Any, tags: dict[str, float], *, is_async: bool) -> None:
     """Remember `tags` of `cache` until the transaction of `session` ends."""
-    remembered = session.info.setdefault(_KEY, SessionWishes(is_async=is_async))
+    remembered: SessionWishes = session.info.setdefault(_KEY, SessionWishes())
+    remembered.is_async = is_async
     remembered.by_savepoint.setdefault(session.get_nested_transaction(), Wishes()).add(cache, tags)
 
 
 def _after_commit(session: Session) -> None:
-    remembered: SessionWishes | None = session.info.get(_KEY)
-    if remembered is not None:
-        # Not here: the connections are not given back yet, and an error would leave the session in between.
-        remembered.committed = session.get_nested_transaction() or session.get_transaction()
+    # Without wishes as well: one may come from a listener that is called after this one.
+    remembered: SessionWishes = session.info.setdefault(_KEY, SessionWishes())
+    # Not here: the connections are not given back yet, and an error would leave the session in between.
+    remembered.committed = session.get_nested_transaction() or session.get_transaction()
 
 
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
