@@ -259,7 +259,8 @@ class Cache:
         policy = policy_of(policy, options, self.set)
         slot = self._names.slot(key, self._registry.literal(tags), self._registry.serializer(key))
         placed = chance() if policy.jitter else 0.0
-        self._reads.put(slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=placed))
+        entry = entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=placed)
+        self._reads.put(slot, entry)
         self._watch.told("set", key=slot.key, tags=slot.tags)
 
     def delete(self, *keys: str) -> None:
