@@ -457,14 +457,35 @@ def test_threads_that_come_while_it_closes_get_in():
 
 def test_a_lock_that_is_held_at_a_fork_is_free_in_the_child():
     script = """
-import os
+import os, threading
 from scalekit._breaker import Breaker
 breaker = Breaker("redis", failures=1, reset=1.0)
 breaker.failed(breaker.admit(0.0), 0.0, 0.0)
-with breaker._lock:
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if breaker.admit(0.5) is None and breaker.admit(2.0) is not None else 1)
-    assert os.waitpid(child, 0)[1] == 0
+held, left = threading.Event(), threading.Event()
+def hold():
+    with breaker._lock:
+        held.set()
+        left.wait(10)
+threading.Thread(target=hold).start()
+held.wait(10)
+child = os.fork()
+if child == 0:
+    os._exit(0 if breaker.admit(0.5) is None and breaker.admit(2.0) is not None else 1)
+assert os.waitpid(child, 0)[1] == 0
+left.set()
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=10)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=10)
+
+
+def test_a_finaliser_may_come_in_under_the_lock():
+    breaker, answers = Breaker("redis", failures=1, reset=1.0), []
+    breaker.failed(breaker.admit(0.0), 0.0, 0.0)
+
+    def finalise():
+        with breaker._lock:
+            answers.append(breaker.admit(0.5))
+
+    thread = threading.Thread(target=finalise, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert answers == [None]

@@ -87,7 +87,7 @@ class Breaker:
         self._reset = reset
         self._patience = 10 * reset if patience is None else patience
         self._on_change = on_change
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser may run under it, and make a call of its own
         self._generation = 0
         self._failures = 0
         self._retry_at: float | None = None  # None = closed
@@ -97,7 +97,7 @@ class Breaker:
 
     def renew_lock(self) -> None:
         """Begin with a free lock, in the child of a fork."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def state(self) -> State:

@@ -155,6 +155,60 @@ def test_what_is_needed_while_the_last_run_ends_is_not_missed():
     idle(background)
 
 
+def test_a_finaliser_may_start_work_while_work_is_started(monkeypatch):
+    background, runs = Background(), []
+    start = threading.Thread.start
+
+    def finalise(self):
+        if self.name == "scalekit-cache":
+            monkeypatch.setattr(threading.Thread, "start", start)
+            background.start("k", lambda: runs.append("k twice"))
+            background.start("l", lambda: runs.append("l"))
+            background.keep("m", lambda: runs.append("m"), needed=lambda: False)
+        start(self)
+
+    def begin():
+        background.start("k", lambda: runs.append("k"))
+
+    monkeypatch.setattr(threading.Thread, "start", finalise)
+    starter = threading.Thread(target=begin, daemon=True)
+    start(starter)
+    starter.join(DEADLINE)
+    assert not starter.is_alive(), "it waits for itself"
+    idle(background)
+    assert sorted(runs) == ["k", "l", "m"]
+
+
+def test_a_finaliser_may_start_work_under_the_lock():
+    background, ran = Background(), threading.Event()
+
+    def begin():
+        with background._lock:
+            background.start("k", ran.set)
+
+    starter = threading.Thread(target=begin, daemon=True)
+    starter.start()
+    starter.join(DEADLINE)
+    assert not starter.is_alive(), "it waits for itself"
+    assert ran.wait(DEADLINE)
+    idle(background)
+
+
+def test_an_interrupt_while_work_is_started_does_not_keep_its_name(monkeypatch):
+    background, runs = Background(), []
+
+    def start(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(KeyboardInterrupt):
+            background.start("k", lambda: runs.append(1))
+    background.start("k", lambda: runs.append(1))
+    idle(background)
+    assert runs == [1]
+
+
 def test_without_threads_nothing_runs_and_nothing_is_stuck(monkeypatch):
     background, runs = Background(), []
 

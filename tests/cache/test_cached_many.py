@@ -11,6 +11,7 @@ from scalekit.cache import AsyncCache, Cache, Entry, MemoryCacheStore, Slot
 from scalekit.errors import ConfigurationError, SerialisationError
 from scalekit.testing import Gate, flaky
 from tests.cache.either import DEADLINE, Async, Sync
+from tests.cache.leasing import AsyncLeasingStore, Leases, LeasingStore
 from tests.servers.lifeline import wait_until
 
 
@@ -446,6 +447,39 @@ def test_absences_end_with_none_ttl_and_by_invalidation_and_are_hits(face):
     shelf.error = OSError("gone")
     with pytest.raises(OSError, match="gone"):
         face(find, [2])
+
+
+def test_an_absence_is_no_answer_for_who_asks_for_one_key(face):
+    find = face.cached_many(Shelf(1), ttl=60, none_ttl=30)
+    face(find, [1])
+    assert face(face.cache.get, find.key(1), "none") == "none"
+    stats = face.stats()
+    assert face(face.cache.get_or_set, find.key(1), face.plain(lambda: "loaded"), ttl=60) == "loaded"
+    assert face.stats()[:2] == (stats.hits, stats.misses + 1)
+    assert face(find, [1]) == {1: "loaded"}
+
+
+def test_an_absence_is_no_answer_for_who_is_elected_to_load_one_key(face):
+    leasing = AsyncLeasingStore if face.is_async else LeasingStore
+    electing = type(face)(leasing(MemoryCacheStore(), Leases(lambda: 0.0)))
+    find = electing.cached_many(Shelf(1), ttl=60, none_ttl=30)
+    electing(find, [1])
+    get_or_set = electing.cache.get_or_set
+    load = electing.plain(lambda: "loaded")
+    assert electing(get_or_set, find.key(1), load, ttl=60, lock="cluster") == "loaded"
+    assert electing(find, [1]) == {1: "loaded"}
+    electing.close()
+
+
+def test_an_absence_that_lands_while_it_is_asked_for_is_no_answer_either(face, gate):
+    find = face.cached_many(gated(Shelf(1), gate), ttl=60, none_ttl=30)
+    many = face.start(find, [1])
+    gate.wait_for_callers(1)
+    one = face.start(face.cache.get_or_set, find.key(1), face.plain(lambda: "loaded"), ttl=60)
+    wait_until(lambda: sum(face.stats()[:2]) == 2, "both have looked")
+    gate.release()
+    assert many.result(DEADLINE) == {}
+    assert one.result(DEADLINE) == "loaded"
 
 
 def test_nothing_is_kept_of_absences_without_none_ttl_or_with_none(face):

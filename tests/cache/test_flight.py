@@ -508,6 +508,28 @@ def test_a_loop_that_is_left_with_loads_and_reloads_under_way_does_not_bind_the_
     assert not cache._reads.background._running
 
 
+def test_loads_of_loops_that_were_closed_are_forgotten_and_end_without_a_word(monkeypatch):
+    unraisable, begun, cache = [], [], AsyncCache()
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    async def load(x):
+        begun.append(x)
+        await asyncio.Event().wait()
+
+    find = cache.cached(ttl=10)(load)
+    for x in range(5):
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda loop, context: None)  # asyncio's own word: a task is pending
+        task = loop.create_task(find(x))
+        while len(begun) <= x:
+            loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        del task, loop
+        gc.collect()
+        assert len(cache._reads.flights._flights) <= 1, "the next loop forgets those before"
+    assert not unraisable
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_does_not_wait_for_the_loads_of_its_parent(gate):

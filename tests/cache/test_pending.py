@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scalekit.cache import Entry, Slot, Snapshot, _pending
 from scalekit.cache._entry import NamedEntry
 from scalekit.cache._pending import Pending, believed
+from tests.cache.either import DEADLINE
 
 EVERYTHING = "ns:"
 
@@ -141,11 +143,86 @@ def test_too_many_names_become_everything(pending, monkeypatch):
     assert pending.batch() == ({}, {EVERYTHING: 2})
 
 
+def test_what_a_finaliser_queues_in_the_middle_of_a_call_is_doubted_at_once_and_stays(pending):
+    pending.add(["k"], ["t"])
+    delivered = pending.batch()
+    with pending._exclusive:  # as where the collector comes while it takes out what was delivered
+        pending.add(["k"], ["u"])
+        assert pending.doubts(slot("k")) == "all"
+        assert pending.doubts(slot("l", "u")) == "all"
+        pending._done({"k": pending.batch()[0]["k"]}, {})  # it had seen that name just before
+    assert pending.doubts(slot("k")) == "all"
+    pending.done(*delivered)
+    assert pending.doubts(slot("k")) == "all"
+    assert pending.doubts(slot("l", "t")) == "unnamed"
+
+
+def test_a_key_is_doubted_while_it_gives_way_to_everything(monkeypatch):
+    monkeypatch.setattr(_pending, "_MOST", 2)
+
+    class Overtaken(Pending):
+        @property
+        def _tags(self):
+            found = Pending._tags.__get__(self)
+            if self._keys.keys() == {"k"}:  # another thread comes right after the look at the tags
+                self.add(["l", "m"], [])
+            return found
+
+        @_tags.setter
+        def _tags(self, tags):
+            Pending._tags.__set__(self, tags)
+
+    pending = Overtaken(EVERYTHING)
+    Pending.add(pending, [], [])
+    pending._keys["k"] = 1
+    assert pending.doubts(slot("k", "t")) == "all"
+
+
+def test_what_a_finaliser_has_delivered_is_taken_out_at_the_end_of_the_call(pending):
+    pending.add(["k", "l"], ["t"])
+    delivered = pending.batch()
+    with pending._exclusive:
+        pending.done(*delivered)
+        assert pending.batch() == delivered
+    assert not pending
+
+
+def test_it_stays_sound_whenever_the_collector_comes(pending):
+    """Not deterministic: a plain lock, or one that lets a finaliser undo a change, is found out mostly."""
+    queued = []
+
+    class Final:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            queued.append(len(queued))
+            pending.add([f"final {queued[-1]}"], [])
+
+    def run():
+        for i in range(2_000):
+            Final()
+            pending.add([f"k{i}"], ["t"])
+            pending.done({f"k{i}": pending.batch()[0][f"k{i}"]}, {})
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(10)
+    try:
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(DEADLINE)
+        assert not thread.is_alive(), "it waits for itself"
+    finally:
+        gc.set_threshold(*threshold)
+    gc.collect()
+    assert set(pending.batch()[0]) == {f"final {i}" for i in queued}
+
+
 def test_threads_queue_and_deliver_at_once(pending):
     delivered, ended = [], threading.Event()
 
     def deliver():
-        while pending or not ended.is_set():
+        while not ended.is_set() or pending:  # in this order: else all may come between the two
             keys, tags = pending.batch()
             delivered.extend(keys)
             pending.done(keys, tags)

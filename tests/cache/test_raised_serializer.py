@@ -290,3 +290,68 @@ def test_an_error_that_cannot_be_kept_on_a_server_is_refused(store):
     with pytest.raises(SerialisationError, match="hand all arguments") as caught:
         cached()
     assert isinstance(caught.value.__cause__, Worded)
+
+
+def missing():
+    raise WithFields("product", 7)
+
+
+def found():
+    return "found"
+
+
+def test_an_error_of_a_key_of_no_function_is_kept_on_a_server(store):
+    cache = Cache(store, namespace="shop", compress_above=100)
+    assert cache.get_or_set("k", found, ttl="1m") == "found"
+    assert cache.get_or_set("k", missing, ttl="1m", cache_exceptions=NotFound) == "found"
+    cache.delete("k")
+    with pytest.raises(WithFields):
+        cache.get_or_set("k", missing, ttl="1m", cache_exceptions=NotFound)
+    other = Cache(store, namespace="shop", compress_above=100)  # another process
+    assert other.get("k") is None, "it knows of no such exception yet"
+    with pytest.raises(WithFields):
+        other.get_or_set("k", found, ttl="1m", cache_exceptions=[KeyError, NotFound])
+    for asked in (cache, other):
+        with pytest.raises(WithFields) as caught:
+            asked.get("k", "default")
+        assert (caught.value.kind, caught.value.number) == ("product", 7)
+        with pytest.raises(WithFields):
+            asked.get_or_set("k", found, ttl="1m")
+    cache.set("k", "x" * 1_000, ttl="1m")
+    assert cache.get("k") == other.get("k") == "x" * 1_000
+
+
+@pytest.mark.parametrize("kept", [(), (KeyError,), (WithFields,)], ids=repr)
+def test_an_error_of_a_functions_key_is_kept_on_a_server_beside_its_values(store, kept):
+    cache = Cache(store, namespace="shop", compress_above=100)
+
+    @cache.cached(ttl="1m", cache_exceptions=kept)
+    def product(number: int) -> str:
+        return "x" * number
+
+    def ask():
+        return cache.get_or_set(product.key(900), missing, ttl="1m", cache_exceptions=NotFound)
+
+    with pytest.raises(WithFields):
+        ask()
+    with pytest.raises(WithFields):
+        cache.get_or_set(product.key(900), found, ttl="1m", cache_exceptions=NotFound)
+    if kept == (WithFields,):
+        with pytest.raises(WithFields):
+            product(900)
+        cache.delete(product.key(900))
+    loads = cache.stats().loads
+    assert product(900) == ask() == cache.get(product.key(900)) == "x" * 900
+    assert cache.stats().loads == loads + 1
+
+
+def test_an_absent_item_is_loaded_and_kept_where_errors_are_kept_too(store):
+    cache = Cache(store, namespace="shop")
+    find = cache.cached_many(ttl="1m", none_ttl="1m")(lambda ids: {})
+    assert find([7]) == {}
+    with pytest.raises(WithFields):
+        cache.get_or_set(find.key(7), missing, ttl="1m", cache_exceptions=NotFound)
+    cache.delete(find.key(7))
+    assert find([7]) == {}
+    assert cache.get_or_set(find.key(7), found, ttl="1m", cache_exceptions=NotFound) == "found"
+    assert find([7]) == {7: "found"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 import pytest
@@ -10,7 +11,7 @@ from scalekit.cache import MemoryCacheStore
 from scalekit.cache._unseen import Unseen
 from scalekit.errors import BackendError, SerialisationError
 from scalekit.testing import flaky
-from tests.cache.either import Source
+from tests.cache.either import DEADLINE, Source
 
 STALE = {"ttl": 10, "stale_while_revalidate": 60}
 
@@ -175,3 +176,25 @@ def test_a_clock_that_was_set_back_does_not_silence_the_log(caplog):
     unseen.tell("k", OSError(), 1_000.0)
     unseen.tell("k", OSError(), 3.0)
     assert len(caplog.records) == 2
+
+
+def test_a_finaliser_may_come_in_the_middle_of_telling():
+    unseen, told = Unseen(), []
+
+    class Now(float):
+        """As where the collector comes while the times are compared."""
+
+        def __ge__(self, other):
+            if not told:
+                told.append("inside")
+                unseen.tell("l", OSError("gone"), 1.0)
+            return float(self) >= other
+
+    def tell():
+        unseen.tell("k", OSError("gone"), Now(1.0))
+        told.append("outside")
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    thread.join(DEADLINE)
+    assert told == ["inside", "outside"]

@@ -226,3 +226,24 @@ def test_the_report_takes_the_time_of_the_caches_clock(face):
     report = face(face.cached(source, ttl=60).warm, [(1,), (2,)], concurrency=1)
     assert report == (2, 0, 4.0, 0, ())
     assert report._fields == ("loaded", "failed", "seconds", "present", "errors")
+
+
+def test_a_loader_may_warm_what_it_loads_itself(face):
+    """The calls of a warm-up belong to the load that began it, and do not wait for that."""
+    runs = []
+
+    def load(x):
+        runs.append(x)
+        if len(runs) == 1:
+            find.warm([(x,), (8,)])
+        return x
+
+    async def async_load(x):
+        runs.append(x)
+        if len(runs) == 1:
+            await find.warm([(x,), (8,)])
+        return x
+
+    find = face.cache.cached(ttl=10)(async_load if face.is_async else load)
+    assert face.start(find, 7).result(DEADLINE) == 7
+    assert sorted(runs) == [7, 7, 8]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit import Limit, MemoryRateLimitStore, Quota
+from tests.cache.forking import in_child, inside
 
 SECOND = 1_000_000
 START = 10**12
@@ -116,3 +118,22 @@ def test_bad_bounds_are_refused(max_keys):
 def test_shards_never_hold_more_than_the_bound(max_keys):
     store = MemoryRateLimitStore(max_keys=max_keys)
     assert 0.9 * max_keys <= sum(shard._bound for shard in store._shards) <= max_keys
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_the_child_of_a_fork_waits_for_no_thread_and_gives_up_what_one_left_half_done():
+    store, limit = MemoryRateLimitStore(max_keys=2048), quota("5/15m")
+    for i in range(100):
+        store.hit(f"k{i}", limit, 5, START)
+    held, other = store._shards
+    lost, kept = list(held.logs), list(other.logs)
+
+    def check():
+        assert all(store.hit(key, limit, 1, START).allowed for key in lost)
+        assert not any(store.hit(key, limit, 1, START).allowed for key in kept)
+        assert len(store) == 100
+
+    with inside(held.lock):
+        in_child(check)
+    assert not any(store.hit(key, limit, 1, START).allowed for key in lost + kept)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from scalekit.cache._flight import ABSENT, Flight, is_circle, loading, wait_begins, wait_ends
 from scalekit.errors import LoadTimeout
@@ -43,10 +44,11 @@ class _TaskFlight(Flight):
 class AsyncFlights:
     """The loads that run for one `AsyncCache`."""
 
-    __slots__ = ("_flights", "landed")
+    __slots__ = ("_flights", "_loops", "landed")
 
     def __init__(self) -> None:
         self._flights: dict[Ident, _TaskFlight] = {}
+        self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()  # that have used them
         self.landed = 0
 
     async def join(self, ident: Ident, fill: Fill, *, landed: int | None, timeout: float | None) -> Any:  # noqa: ASYNC109  # of the wait, not of the load
@@ -94,13 +96,17 @@ class AsyncFlights:
         load.waiting -= 1
         if not load.waiting:
             self._forget(load)  # at once: who comes now must not join what is being cancelled
-            load.task.cancel()
+            if not load.loop.is_closed():  # where it is, this is the collector, ending a caller it left
+                load.task.cancel()
             del load.task  # and the outcome with it: see `_flight`
 
     def _board(
         self, idents: Sequence[Ident], fill: FillMany, chain: tuple[Flight, ...]
     ) -> tuple[dict[Ident, _TaskFlight], list[Ident]]:
         loop = asyncio.get_running_loop()
+        if loop not in self._loops:
+            self._forget_closed()
+            self._loops.add(loop)
         flights: dict[Ident, _TaskFlight] = {}
         alone: list[Ident] = []
         led: list[Flight] = []
@@ -130,6 +136,12 @@ class AsyncFlights:
         finally:
             self.landed += 1
             self._forget(load)
+
+    def _forget_closed(self) -> None:
+        """Forget the flights of loops that were closed before these landed; they never will."""
+        for ident, flight in list(self._flights.items()):
+            if flight.load.loop.is_closed():
+                self._flights.pop(ident, None)
 
     def _forget(self, load: _Load) -> None:
         for ident in load.idents:

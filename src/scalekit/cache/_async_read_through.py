@@ -19,6 +19,7 @@ from scalekit.cache._entry import Blind, Entry, Snapshot
 from scalekit.cache._freshness import entry_of
 from scalekit.cache._judging import Judging
 from scalekit.cache._loader import async_loaded
+from scalekit.cache._many import is_absent
 from scalekit.cache._pending import believed
 from scalekit.cache._raised import Raised, unwrapped
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
@@ -75,6 +76,8 @@ class AsyncReadThrough(Judging):
         """
         landed = self.flights.landed
         found = await self.look(slot)
+        if isinstance(found, Entry) and is_absent(found.value):  # of `cached_many`: no answer here
+            found = await self.begin(slot, found.snapshot, outdate=False)
         drawn = chance() if policy.early_refresh else 1.0
         serve, reload = self.judged(slot, found, policy, drawn)
         if isinstance(found, Entry):
@@ -88,7 +91,8 @@ class AsyncReadThrough(Judging):
         fill = partial(self._fill, slot, found, load, policy)
         timeout = cast("float | None", policy.load_timeout)
         try:
-            return unwrapped(await self.flights.join(ident, fill, landed=landed, timeout=timeout))
+            value = await self.flights.join(ident, fill, landed=landed, timeout=timeout)
+            return unwrapped((await fill(missed=True)) if is_absent(value) else value)
         except (ConfigurationError, SerialisationError):
             raise
         except Exception as error:
@@ -131,7 +135,7 @@ class AsyncReadThrough(Judging):
     ) -> Any:
         if missed:
             found = await self.look(slot)
-            if isinstance(found, Entry) and self.serves(found, policy):
+            if isinstance(found, Entry) and self.serves(found, policy) and not is_absent(found.value):
                 return found.value
         if policy.lock == "cluster" and not isinstance(snapshot, Blind):
             elected = partial(self._load, slot, load, policy)

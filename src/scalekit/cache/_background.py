@@ -32,41 +32,44 @@ class Background:
     __slots__ = ("_lock", "_process", "_running")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser may come into any of these calls, and need another
         self._running: set[str] = set()
         self._process = os.getpid()
 
     def start(self, name: str, work: Work) -> None:
         """Run `work`, unless work of that name or too much else is running. It reports its own errors."""
-        with self._vacant(name) as vacant:
-            if vacant and len(self._running) < _MOST_THREADS:
-                self._begin(name, work, needed=lambda: False)
+        if self._reserved(name, most=_MOST_THREADS):
+            self._begin(name, work, needed=lambda: False)
 
     def keep(self, name: str, work: Work, *, needed: Callable[[], bool]) -> None:
         """Run `work`, and again as long as it is `needed`, unless work of that name is running.
 
         That one will ask once more whether it is needed, after this call.
         """
-        with self._vacant(name) as vacant:
-            if vacant:
-                self._begin(name, work, needed=needed)
+        if self._reserved(name, most=None):
+            self._begin(name, work, needed=needed)
 
-    @contextmanager
-    def _vacant(self, name: str) -> Generator[bool]:
+    def _reserved(self, name: str, *, most: int | None) -> bool:
+        """Take `name`, unless it is taken, or `most` are."""
         if self._process != os.getpid():  # a fork has copied the names, but not the threads
             self.__init__()  # type: ignore[misc]
         with self._lock:
-            yield name not in self._running
+            if (most is not None and len(self._running) >= most) or name in self._running:
+                return False
+            self._running.add(name)
+            return True
 
     def _begin(self, name: str, work: Work, *, needed: Callable[[], bool]) -> None:
-        context = copy_context()
-        context.run(loading.set, ())  # nobody's load waits for it, so it may wait for any
-        args = (self._run, name, work, needed)
-        self._running.add(name)
+        # Not under the lock: to make a thread is much code, in which a finaliser may run and come here.
         try:
+            context = copy_context()
+            context.run(loading.set, ())  # nobody's load waits for it, so it may wait for any
+            args = (self._run, name, work, needed)
             threading.Thread(target=context.run, args=args, name="scalekit-cache", daemon=True).start()
-        except RuntimeError:  # no more threads
+        except BaseException as error:
             self._running.discard(name)
+            if not isinstance(error, RuntimeError):  # which is: no more threads
+                raise
 
     def _run(self, name: str, work: Work, needed: Callable[[], bool]) -> None:
         try:

@@ -6,7 +6,8 @@ carry has a token, which they all refer to and which dies instead of them.
 
 Loads compare tokens too: that a tag's token is the one they began with, and has not died, proves that it
 was not invalidated since. Where no entry needs the token it lives as long as such a load holds it. So the
-memory for tags is bounded by the entries that carry them and the loads that are running.
+memory for tags is bounded by the entries that carry them and the loads that are running. Until it is dead a
+token is filed somewhere at each instant, which is when another thread may fork.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from scalekit.cache._entry import Snapshot
 from scalekit.cache._node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _FEW = 8
 """Carriers that an invalidation removes one by one."""
@@ -86,28 +87,36 @@ class Carriers:
             token.carriers -= 1
             if not token.carriers and not token.dead:
                 # A load may hold it still, and must find it dead after an invalidation.
-                del self._tags[token.name]
                 self._loads[token.name] = token
+                del self._tags[token.name]
                 token.tags = ()
         node.names = None
 
     def end(self, name: str) -> tuple[tuple[Node, ...], bool]:
         """End the tag: return the few carriers, which the caller removes, and whether many have died."""
-        held = self._tags.pop(name, None)
-        token = held if isinstance(held, Token) else self._loads.pop(name, None)
+        held = self._tags.get(name)
+        token = held if isinstance(held, Token) else self._loads.get(name)
         if token is not None:
             token.dead = True
             token.tags = ()
+        self._tags.pop(name, None)
+        if token is not held:
+            self._loads.pop(name, None)
         if isinstance(held, Node):
             return (held,), False
         return (held, False) if isinstance(held, tuple) else ((), held is not None)
 
+    def tokens(self) -> Iterator[Token]:
+        """Yield all tokens that are alive, in the middle of a change, too."""
+        yield from (held for held in self._tags.values() if isinstance(held, Token))
+        yield from self._loads.values()
+
     def _promoted(self, name: str, nodes: tuple[Node, ...]) -> Token:
         """Give the tag a token, since there are no longer few."""
         token = load_token(self._loads, name)
-        del self._loads[name]
         token.carriers = len(nodes)
         self._tags[name] = token
+        del self._loads[name]
         for node in nodes:
             node.names = _packed([other for other in _unpacked(node.names) if other != name])
             node.tags = _shared([*node.tags, token])

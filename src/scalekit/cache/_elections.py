@@ -9,6 +9,7 @@ from scalekit.cache._chance import owner
 from scalekit.cache._electing import PATIENCE, WAIT, check_electing
 from scalekit.cache._entry import Blind, Entry
 from scalekit.cache._freshness import Standing, standing
+from scalekit.cache._many import is_absent
 from scalekit.errors import BackendError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class Elections:
                 found = self._store.read(slot, self._clock())
                 if (
                     isinstance(found, Entry)
+                    and not is_absent(found.value)
                     and standing(found, policy, self._clock(), drawn) is Standing.FRESH
                 ):
                     if elected:

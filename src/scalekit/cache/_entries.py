@@ -71,9 +71,10 @@ class Entries:
 
     def outdate(self, key: str) -> None:
         """Let no load of `key` that is running be stored."""
-        token = self._loads.pop(key, None)
+        token = self._loads.get(key)
         if token is not None:
             token.dead = True
+            del self._loads[key]
 
     def write(  # noqa: PLR0917  # its protocol's four, and what the caller brings in
         self,
@@ -156,6 +157,17 @@ class Entries:
         entry.epoch = self.epoch
         entry.visited = True
         return True
+
+    def begin_anew(self) -> None:
+        """Be empty, and end all that was handed out; these may be half changed."""
+        for token in [*self._loads.values(), *self._carriers.tokens()]:
+            token.dead = True
+        for node in self.nodes.values():
+            node.epoch = node.newer = node.older = None  # a ring would stay until the collector comes
+        # Whole indexes: to find a place in one is to compare what was called with, which may be slow or fail.
+        for index in {id(node.index): node.index for node in self.nodes.values() if node.index}.values():
+            index.clear()
+        self.__init__(self._max_entries, self._max_bytes)  # type: ignore[misc]
 
     def _make_room(self, size: int, now: float, gone: list[Node]) -> bool:
         """Remove others until one of `size` fits; False if it never would."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._raised import Raised
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from scalekit.cache.protocols import Serializer
 
 _MARK = b"\xc1"
-_VALUE, _ERROR = b"v", b"e"
+_VALUE, _ERROR = _MARK + b"v", _MARK + b"e"
 
 
 class RaisedSerializer:
@@ -42,6 +41,8 @@ class RaisedSerializer:
     def fingerprint(self) -> bytes:
         """Eight bytes that stand for the values' format and type, and for the names of the classes."""
         if self._fingerprint is None:
+            import hashlib  # noqa: PLC0415  # a tenth of the block's import time, for stores of bytes alone
+
             told = (self._serializer.fingerprint, self._plain.fingerprint, sorted(map(_name, self._classes)))
             self._fingerprint = hashlib.sha256(repr(told).encode()).digest()[:8]
         return self._fingerprint
@@ -53,20 +54,21 @@ class RaisedSerializer:
         error is the cause.
         """
         if type(value) is Raised:
-            return _MARK + _ERROR + self._written(value.error)
+            return _ERROR + self._written(value.error)
         data = self._serializer.dumps(value)
-        return _MARK + _VALUE + data if data.startswith(_MARK) else data
+        return _VALUE + data if data.startswith((_VALUE, _ERROR)) else data
 
     def loads(self, data: bytes, /) -> Any:
         """Return what `dumps` wrote; `ValueError` for bytes that it did not write."""
         if not data.startswith(_MARK):
             return self._loads(data)
-        mark, body = data[1:2], data[2:]
-        if mark == _VALUE:
-            return self._loads(body)
-        if mark != _ERROR:
-            raise ValueError("neither a value nor an error")
-        return Raised(self._read(body))
+        if data.startswith(_ERROR):
+            return Raised(self._read(data[len(_ERROR) :]))
+        return self._loads(data.removeprefix(_VALUE))
+
+    def allowing(self, classes: Iterable[type[Exception]]) -> Serializer:
+        """Return what reads and writes the same values, and exceptions of `classes` besides."""
+        return KeySerializer(self, self._serializer, (*self._classes, *classes), plain=self._plain)
 
     def _written(self, error: Exception) -> bytes:
         try:
@@ -100,6 +102,38 @@ class RaisedSerializer:
             if name not in self._known:
                 raise ValueError(f"{name} is none of the exceptions to be cached, or is not loaded")
         return self._known[name]
+
+
+class KeySerializer(RaisedSerializer):
+    """Writes values of a key as `like` does, so that each reads those of the other; and exceptions besides.
+
+    `inner` is what `like` writes values with. Who has not been told of an exception's class finds nothing.
+    """
+
+    __slots__ = ("_like",)
+
+    def __init__(
+        self,
+        like: Serializer,
+        inner: Serializer,
+        classes: Iterable[type[Exception]] = (),
+        /,
+        *,
+        plain: Serializer,
+    ) -> None:
+        super().__init__(inner, classes, plain=plain)
+        self._like = like
+
+    @property
+    def fingerprint(self) -> bytes:
+        """That of `like`."""
+        return self._like.fingerprint
+
+    def allow(self, classes: Iterable[type[Exception]]) -> None:
+        """Let exceptions of `classes` come back, too."""
+        added = [kind for kind in classes if kind not in self._classes]
+        if added:
+            self._classes = (*self._classes, *added)
 
 
 def _all_of(error: Exception) -> list[object]:

@@ -19,6 +19,7 @@ from scalekit.cache._freshness import entry_of
 from scalekit.cache._invalidations import Invalidations
 from scalekit.cache._judging import Judging
 from scalekit.cache._loader import loaded
+from scalekit.cache._many import is_absent
 from scalekit.cache._pending import believed
 from scalekit.cache._raised import Raised, unwrapped
 from scalekit.errors import BackendError, ConfigurationError, SerialisationError
@@ -75,6 +76,8 @@ class ReadThrough(Judging):
         """
         landed = self.flights.landed
         found = self.look(slot)
+        if isinstance(found, Entry) and is_absent(found.value):  # of `cached_many`: no answer here
+            found = self.begin(slot, found.snapshot, outdate=False)
         drawn = chance() if policy.early_refresh else 1.0
         serve, reload = self.judged(slot, found, policy, drawn)
         if isinstance(found, Entry):
@@ -88,7 +91,8 @@ class ReadThrough(Judging):
         fill = partial(self._fill, slot, found, load, policy)
         timeout = cast("float | None", policy.load_timeout)
         try:
-            return unwrapped(self.flights.join(ident, fill, landed=landed, timeout=timeout))
+            value = self.flights.join(ident, fill, landed=landed, timeout=timeout)
+            return unwrapped(fill(missed=True) if is_absent(value) else value)
         except (ConfigurationError, SerialisationError):
             raise
         except Exception as error:
@@ -131,7 +135,7 @@ class ReadThrough(Judging):
     ) -> Any:
         if missed:
             found = self.look(slot)
-            if isinstance(found, Entry) and self.serves(found, policy):
+            if isinstance(found, Entry) and self.serves(found, policy) and not is_absent(found.value):
                 return found.value
         if policy.lock == "cluster" and not isinstance(snapshot, Blind):
             elected = partial(self._load, slot, load, policy)

@@ -10,25 +10,35 @@ from scalekit.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scalekit.cache._serializers import Serializers
     from scalekit.cache.protocols import Serializer
 
 
 class Registry:
     """Which function stands behind which name, so that two never share entries unnoticed.
 
-    It also knows in which way their values are written; `plain` is the way for all other values.
+    It also knows in which way, of those that `serializers` makes, their values are written, and all others.
     """
 
-    __slots__ = ("_claims", "_plain", "_serializers")
+    __slots__ = ("_claims", "_made", "_others", "_serializers")
 
-    def __init__(self, plain: Serializer) -> None:
+    def __init__(self, serializers: Serializers) -> None:
         self._claims: dict[str, tuple[Callable[..., object], ...]] = {}
-        self._plain = plain
+        self._made = serializers
+        self._others = serializers.of_keys()
         self._serializers: dict[str, Serializer] = {}
 
-    def serializer(self, key: str) -> Serializer:
-        """Return the serializer for `key`: its function's, if it is the key of a call; else the plain one."""
-        return self._serializers.get(str(key).partition("(")[0], self._plain)
+    def serializer(self, key: str, errors: tuple[type[Exception], ...] = ()) -> Serializer:
+        """Return what writes the values of `key`, and exceptions of `errors`.
+
+        It is the way of its function, if it is the key of a call. What is no function's is all written in
+        one way, so that who asks for such a key without naming exceptions gets those named before.
+        """
+        known = self._serializers.get(str(key).partition("(")[0])
+        if known is not None:
+            return self._made.beside(known, errors)
+        self._others.allow(errors)
+        return self._others
 
     def claim(self, name: str, function: Callable[..., object], serializer: Serializer) -> None:
         """Take `name` for `function`, whose values `serializer` writes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._many import AbsentItem
+from scalekit.cache._raised_serializer import KeySerializer, RaisedSerializer
 from scalekit.cache.protocols import Serializer
 from scalekit.errors import ConfigurationError
 
@@ -46,14 +47,24 @@ class Serializers:
         serializer = self._around(self._items(function)) if given is None else checked_serializer(given)
         return self._with_errors(serializer, () if policy.none_ttl is None else (AbsentItem,))
 
+    def of_keys(self) -> KeySerializer:
+        """Return what writes the values of no function, and the exceptions that it is then told of."""
+        return KeySerializer(self.plain, self.plain, plain=self.plain)
+
+    def beside(self, serializer: Serializer, errors: tuple[type[Exception], ...]) -> Serializer:
+        """Return what reads and writes what `serializer` does, and exceptions of `errors`."""
+        if not errors:
+            return serializer
+        if isinstance(serializer, RaisedSerializer):
+            return serializer.allowing(errors)
+        return KeySerializer(serializer, serializer, errors, plain=self.plain)
+
     def _around(self, serializer: Serializer) -> Serializer:
         return serializer if self._compressed is None else self._compressed(serializer)
 
     def _with_errors(self, serializer: Serializer, errors: tuple[type[Exception], ...]) -> Serializer:
         if not errors:
             return serializer
-        from scalekit.cache._raised_serializer import RaisedSerializer  # noqa: PLC0415  # loads OpenSSL
-
         return RaisedSerializer(serializer, errors, plain=self.plain)
 
 

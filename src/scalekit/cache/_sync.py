@@ -99,7 +99,7 @@ class Cache:
             items=item_serializer_of,
             compressed=compressor(compress_above),
         )
-        self._registry = Registry(self._serializers.plain)
+        self._registry = Registry(self._serializers)
         self._clock = clock
         self._watch = Watch(guarded(on_event))
         self._reads = ReadThrough(
@@ -224,7 +224,7 @@ class Cache:
         check_callable(load, "load", "as a function without arguments")
         policy = policy_of(policy, options)
         self._reads.elections.check(policy)
-        slot = self._names.slot(key, tags, self._registry.serializer(key))
+        slot = self._names.slot(key, tags, self._registry.serializer(key, policy.cache_exceptions))
         value: R = self._reads.get(slot, load, policy)
         return value
 

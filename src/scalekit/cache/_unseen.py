@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 
 _BETWEEN = 1.0
 
@@ -14,21 +13,21 @@ class Unseen:
     They go to the logger `scalekit.cache` at level WARNING, once a second at most, lest the log be flooded.
     """
 
-    __slots__ = ("_next", "_unreported", "_untold")
+    __slots__ = ("_next", "_untold")
 
     def __init__(self) -> None:
         self._next = -math.inf
         self._untold = 0
-        self._unreported = threading.Lock()
 
     def tell(self, key: str, error: Exception, now: float) -> None:
         """Log that the load of `key` failed with `error`, unless one was logged within the last second."""
-        with self._unreported:
-            # A clock that was set back must not silence the log until it has caught up.
-            if self._next - _BETWEEN <= now < self._next:
-                self._untold += 1
-                return
-            untold, self._untold, self._next = self._untold, 0, now + _BETWEEN
+        # No lock, which a finaliser that comes in between or the child of a fork would find held for ever:
+        # at worst two lines are written for one. A clock that was set back must not silence the log until it
+        # has caught up.
+        if self._next - _BETWEEN <= now < self._next:
+            self._untold += 1
+            return
+        untold, self._untold, self._next = self._untold, 0, now + _BETWEEN
         import logging  # noqa: PLC0415  # costs import time that only a failure should pay
 
         logging.getLogger("scalekit.cache").warning(

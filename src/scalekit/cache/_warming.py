@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ class Warming:
         tally = Tally(len(every), on_progress)
         began = self._reads.clock()
         with ThreadPoolExecutor(concurrency, thread_name_prefix="scalekit-warm") as pool:
-            futures = {pool.submit(self._outcome, call): call for call in every}
+            # A context for each: a load that waits for one of these calls must be known to wait for it.
+            futures = {pool.submit(copy_context().run, self._outcome, call): call for call in every}
             try:
                 for future in as_completed(futures):
                     tally.count(futures[future], *future.result())

@@ -7,6 +7,7 @@ microseconds where `MemoryCacheStore` needs none of that.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -61,7 +62,8 @@ class CachetoolsCacheStore:
     replace. An entry that is invalidated keeps its place until it is read again or evicted.
 
     Safe to share between threads, tasks and caches; it has a lock of its own. `getsizeof` is called outside
-    of it, once per write; the rest of the policy inside, and must not wait.
+    of it, once per write; the rest of the policy inside, and must not wait. A fork waits for that lock, for a
+    second at most; then the child begins with an empty cache.
 
     `ConfigurationError` for something else than a cachetools cache, one without room, with items, or of
     another store. `MissingExtra` without cachetools. What `getsizeof` or `ttu` raises, a write raises.
@@ -84,7 +86,7 @@ class CachetoolsCacheStore:
             vars(cache)["getsizeof"] = attrgetter("size")
         if isinstance(cache, library.TLRUCache):
             vars(cache)[_TTU] = partial(_time_to_use, vars(cache)[_TTU])
-        self._exclusive = Exclusive()
+        self._exclusive = Exclusive(self._forget, whole=True)
         self._tags: WeakValueDictionary[str, Token] = WeakValueDictionary()
         self._loads: WeakValueDictionary[str, Token] = WeakValueDictionary()
 
@@ -140,6 +142,14 @@ class CachetoolsCacheStore:
             for tag in tags:
                 _end(self._tags, tag)
 
+    def _forget(self) -> None:
+        for token in [*self._loads.values(), *self._tags.values()]:
+            token.dead = True
+        self._loads.clear()
+        self._tags.clear()
+        with suppress(Exception):  # what its policy was about to do, nobody knows
+            self._cache.clear()
+
     def _snapshot(self, slot: Slot) -> Snapshot:
         return Snapshot(
             [load_token(self._loads, slot.key), *[load_token(self._tags, tag) for tag in slot.tags]]
@@ -172,9 +182,10 @@ class CachetoolsCacheStore:
 
 
 def _end(tokens: WeakValueDictionary[str, Token], name: str) -> None:
-    token = tokens.pop(name, None)
+    token = tokens.get(name)
     if token is not None:
         token.dead = True
+        del tokens[name]
 
 
 def _time_to_use(ttu: Callable[[str, Any, Any], Any], key: str, held: _Held, now: Any) -> Any:

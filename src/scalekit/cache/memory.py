@@ -43,6 +43,8 @@ class MemoryCacheStore:
     in whatever unit `max_bytes` is (0 for an exception that is kept). Both are asked on writes only. A
     value that counts more than `max_bytes` is not kept, and neither is the one it was to replace.
 
+    The child of a fork has what its parent had, or nothing, if another thread was in the middle of a call.
+
     `ConfigurationError` if a bound is not an integer of at least 1, for `size_of` without `max_bytes`, and
     from a write whose `size_of` does not return a size.
     """
@@ -66,7 +68,7 @@ class MemoryCacheStore:
         if size_of is not None and max_bytes is None:
             raise ConfigurationError("size_of", size_of, "together with max_bytes, which it is for")
         self._entries = Entries(max_entries, max_bytes)
-        self._exclusive = Exclusive()
+        self._exclusive = Exclusive(self._forget)
         self._sized = max_bytes is not None
         self._size_of = size_of
         self.epoch: object = self._entries.epoch
@@ -141,6 +143,10 @@ class MemoryCacheStore:
     def _catch_up(self, operation: Callable[[], object]) -> None:
         operation()
         self._next_epoch()
+
+    def _forget(self) -> None:
+        self._entries.begin_anew()
+        self.epoch = self._entries.epoch
 
     def _next_epoch(self) -> None:
         self.epoch = self._entries.epoch = object()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakSet
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._quota import Verdict
@@ -36,7 +38,8 @@ class MemoryRateLimitStore:
     never resets a blocked one.
 
     Time is the `now` of the calls, so all limiters that share a store must share a clock. After a
-    `fork` each process counts for itself.
+    `fork` each process counts for itself; the part of the keys that another thread was at work on at that
+    very instant begins anew in the child: one of 64, or all of a store for fewer than 2,048.
     """
 
     __slots__ = ("_mask", "_shards")
@@ -98,14 +101,25 @@ class _Shard:
     no way to look at a few of its entries without starting over.
     """
 
-    __slots__ = ("_bound", "_hand", "_keys", "lock", "logs")
+    __slots__ = ("__weakref__", "_bound", "_hand", "_keys", "lock", "logs")
 
     def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._begin_anew()
+        _alive.add(self)
+
+    def forked(self) -> None:
+        """Give up, in the child of a fork, what a thread that is not there left half done."""
+        if self.lock.acquire(blocking=False):
+            self.lock.release()
+        else:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self.lock = threading.Lock()
         self.logs: dict[str, SlidingLog] = {}
         self._keys: list[str] = []
         self._hand = 0
-        self._bound = bound
 
     def first_hit(self, key: str, quota: Quota, cost: int, now: int) -> Verdict:
         """Answer for a key that is not held, and hold it if it consumed anything."""
@@ -155,3 +169,15 @@ class _Shard:
         if index < len(self._keys):
             self._keys[index] = last
         self._hand = min(self._hand, max(0, len(self._keys) - 1))
+
+
+_alive: WeakSet[_Shard] = WeakSet()
+
+
+def _in_child() -> None:
+    for shard in list(_alive):
+        shard.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

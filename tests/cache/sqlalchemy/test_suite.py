@@ -7,13 +7,13 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
 
-from scalekit.cache import AsyncBatchCacheStore, BatchCacheStore
+from scalekit.cache import AsyncBatchCacheStore, AsyncLeasingCacheStore, BatchCacheStore, LeasingCacheStore
 from scalekit.cache.sqlalchemy import AsyncSQLAlchemyCacheStore, SQLAlchemyCacheStore
 from scalekit.testing import CacheStoreSuite
 
 
 class SyncSuite(CacheStoreSuite):
-    protocols = (BatchCacheStore,)
+    protocols = (BatchCacheStore, LeasingCacheStore)
 
     @pytest.fixture
     def store(self, engine):
@@ -22,7 +22,7 @@ class SyncSuite(CacheStoreSuite):
 
 
 class AsyncSuite(CacheStoreSuite):
-    protocols = (AsyncBatchCacheStore,)
+    protocols = (AsyncBatchCacheStore, AsyncLeasingCacheStore)
 
     @pytest.fixture
     def store(self, engine):
