@@ -223,13 +223,13 @@ def test_methods_may_have_a_session_besides_the_ids(face):
     assert face(shop.cached.refresh, 2, session=session) == {2: 2}
     assert face(shop.cached, [1]) == {1: 1}
     assert asked == [([1], session), ([2], None), ([2], session), ([1], None)]
-    assert shop.cached.key(1) == Shop.cached.key(1)
+    assert shop.cached.key(1) == Shop.cached.key(shop, 1)
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"ttl": 1, "lock": "cluster"}, 'lock "process" or None in cached_many'),
+        ({"ttl": 1, "lock": "cluster"}, 'lock as "process" or None in cached_many'),
         ({"ttl": 1, "cache_exceptions": (OSError,)}, "cache_exceptions only in cached"),
         ({"ttl": 1, "tags": ["{other}"]}, "tags to name the id alone"),
         ({"ttl": 1, "typed": 1}, "typed as True or False"),

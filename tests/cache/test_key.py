@@ -8,16 +8,18 @@ import subprocess
 import sys
 import uuid
 import zoneinfo
-from dataclasses import dataclass
+from collections import namedtuple
+from dataclasses import InitVar, dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scalekit.cache._key import arguments_text, pinnable, value_text
+from scalekit.cache import Cache
+from scalekit.cache._key import argument_texts, bracketed, pinnable, value_text
 from scalekit.errors import ConfigurationError
 
 
@@ -65,6 +67,10 @@ class Tenant:
 
 class Subclass(int):
     pass
+
+
+def arguments_text(arguments, names, *, typed):
+    return bracketed(argument_texts(arguments, names, typed=typed))
 
 
 def text(value, *, typed=True):
@@ -217,6 +223,153 @@ def test_an_unsupported_type_is_refused_with_the_remedy(value, wrap):
         text(wrap(value))
 
 
+@dataclass(frozen=True)
+class Derived(Filter):
+    pass
+
+
+class InheritsFilter(Filter):
+    def __init__(self, area, secret):
+        super().__init__(area)
+        object.__setattr__(self, "secret", secret)
+
+
+class InheritsPoint(Point):
+    pass
+
+
+class SlottedPoint(Point):
+    __slots__ = ()
+
+
+class MadePoint(namedtuple("MadePoint", "x y")):  # noqa: PYI024
+    __slots__ = ()
+
+
+T = TypeVar("T")
+
+
+class GenericPoint(NamedTuple, Generic[T]):
+    x: T
+
+
+@dataclass(frozen=True)
+class Slotted(Filter):
+    __slots__ = ()
+
+
+def test_a_declaration_that_is_inherited_is_not_all_that_tells_apart():
+    with pytest.raises(
+        ConfigurationError, match="expected x as a value whose own class is a frozen dataclass,"
+    ):
+        text(InheritsFilter(1, "a"))
+    with pytest.raises(
+        ConfigurationError, match=r"own class is a named tuple with __slots__ = \(\), as.*adds"
+    ):
+        text([InheritsPoint(1, 2)])
+    texts = [text(each(1, 2)) for each in (Point, SlottedPoint, MadePoint)]
+    texts += [text(each(1)) for each in (Filter, Derived, Slotted, GenericPoint)]
+    assert len(set(texts)) == 7
+
+
+def test_only_the_fields_of_a_dataclass_are_in_its_text():
+    @dataclass(frozen=True)
+    class Search:
+        kind: ClassVar[object] = object()  # has no text
+        words: str
+        split: InitVar[bool] = False
+        parts: tuple[str, ...] = field(init=False, default=())
+
+        def __post_init__(self, split):
+            object.__setattr__(self, "parts", tuple(self.words.split()) if split else ())
+
+    assert text(Search("a b")) == text(Search("a b"))
+    assert text(Search("a b")) != text(Search("a b", True))
+    assert "kind" not in text(Search("a b"))
+
+
+def test_keys_stay_small_whatever_is_passed():
+    cache = Cache()
+    long = "x" * 1_000
+
+    def load(ids):
+        return {}
+
+    functions = [
+        cache.cached(ttl=60)(load),
+        cache.cached(ttl=60, version=2, key=lambda ids: ids)(load),
+        cache.cached_many(ttl=60, version=3)(load),
+    ]
+    for function in functions:
+        assert len(function.key(long)) < 150
+        assert function.key(long) != function.key(long + "x")
+        assert long[:200] in function.key(long[:200])
+
+
+class Labelled(enum.Enum):
+    A = 1
+    B = 2
+
+    @property
+    def name(self):
+        return "label"
+
+    @property
+    def value(self):
+        return "value"
+
+
+class Marks(enum.Flag, boundary=enum.KEEP):
+    R = 1
+
+    @property
+    def value(self):
+        return "value"
+
+
+def test_members_of_an_enum_differ_whatever_its_properties_say():
+    assert len({text(member) for member in (*Labelled, Marks.R, Marks(2), Marks(4))}) == 5
+
+
+def nested(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_a_value_that_is_nested_too_deeply_is_refused():
+    itself = []
+    itself.append(itself)
+    for value in (itself, nested(100_000)):
+        with pytest.raises(ConfigurationError, match="expected x as a value that neither contains itself"):
+            text(value)
+    assert text(nested(50))
+
+
+def test_a_class_may_take_back_the_key_that_it_inherits():
+    class Told:
+        def __cache_key__(self):
+            return 1
+
+    @dataclass(frozen=True)
+    class Untold(Told):
+        x: int
+        __cache_key__ = None
+
+    class Shelf(Told):
+        __cache_key__ = None
+
+        def find(self, x):
+            return x
+
+    assert text(Untold(1)) != text(Untold(2))
+    with pytest.raises(ConfigurationError, match="__cache_key__"):
+        text(Shelf())
+    find = Cache().cached(ttl=60)(Shelf.find)
+    assert find.key(Shelf(), 1).endswith("(x=1)")
+
+
 def test_a_long_text_is_replaced_by_its_digest():
     long, longer = "x" * 10_000, "x" * 10_001
     one, two = (arguments_text({"a": value}, ("a",), typed=True) for value in (long, longer))
@@ -228,9 +381,9 @@ def test_a_long_text_is_replaced_by_its_digest():
 
 def test_texts_are_the_same_in_every_process():
     code = """if 1:
-        from scalekit.cache._key import arguments_text
+        from scalekit.cache._key import argument_texts, bracketed
         values = {"a": {"x", "y", "z", b"b", 1}, "b": {"k": frozenset("abc"), "l": None}, "c": "x" * 500}
-        print(*(arguments_text(values, (name,), typed=True) for name in values), sep="|")
+        print(*(bracketed(argument_texts(values, (name,), typed=True)) for name in values), sep="|")
     """
     outputs = {
         subprocess.run(

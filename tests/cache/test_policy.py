@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from scalekit.cache import CachePolicy, CacheStats
+from scalekit.cache import AsyncCache, Cache, CachePolicy, CacheStats
 from scalekit.cache._policy import policy_of
 from scalekit.errors import ConfigurationError
 
@@ -25,7 +25,7 @@ def test_a_bad_lifetime_is_refused(ttl):
     with pytest.raises(ConfigurationError, match=r"expected ttl .*; got"):
         CachePolicy(ttl=ttl)
     with pytest.raises(ConfigurationError, match=r"expected ttl .*; got"):
-        policy_of(None, {"ttl": ttl})
+        policy_of(None, {"ttl": ttl}, Cache.set)
 
 
 def test_a_bad_lifetime_of_none_is_refused():
@@ -35,16 +35,49 @@ def test_a_bad_lifetime_of_none_is_refused():
 
 def test_what_is_given_besides_a_policy_replaces_its_own():
     policy = CachePolicy(ttl=10, none_ttl=2)
-    assert policy_of(policy, {}) == policy
-    assert policy_of(policy, {"ttl": 20}) == CachePolicy(ttl=20, none_ttl=2)
-    assert policy_of(policy, {"none_ttl": 0}) == CachePolicy(ttl=10, none_ttl=0)
+    assert policy_of(policy, {}, Cache.set) == policy
+    assert policy_of(policy, {"ttl": 20}, Cache.set) == CachePolicy(ttl=20, none_ttl=2)
+    assert policy_of(policy, {"none_ttl": 0}, Cache.set) == CachePolicy(ttl=10, none_ttl=0)
 
 
 def test_a_policy_or_a_lifetime_is_needed():
     with pytest.raises(ConfigurationError, match=r"expected ttl as a duration, or a CachePolicy"):
-        policy_of(None, {})
+        policy_of(None, {}, Cache.set)
     with pytest.raises(ConfigurationError, match=r"expected policy as a CachePolicy"):
-        policy_of("1h", {})
+        policy_of("1h", {}, Cache.set)
+
+
+@pytest.mark.parametrize("kind", [Cache, AsyncCache])
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        (
+            lambda cache: cache.cached(tll="1h"),
+            r"cached\(\) got an unexpected option 'tll'; did you mean 'ttl'\?",
+        ),
+        (lambda cache: cache.cached(ttl=1, tag=[]), r"cached\(\) .* option 'tag'; did you mean 'tags'\?"),
+        (lambda cache: cache.cached_many(CachePolicy(ttl=1), key=len), r"cached_many\(\) .* option 'key'$"),
+        (
+            lambda cache: cache.get_or_set("k", len, ttl=1, serializer=1),
+            r"get_or_set\(\) .* option 'serializer'$",
+        ),
+        (lambda cache: cache.set("k", 5, expire=5), r"\bset\(\) got an unexpected option 'expire'"),
+    ],
+)
+def test_an_option_that_there_is_not_is_named_with_the_one_that_was_meant(kind, call, complaint):
+    def run():
+        call(kind()).send(None)  # of `AsyncCache`, where nothing happens before
+
+    with pytest.raises(TypeError, match=complaint):
+        run()
+
+
+def test_no_option_needs_to_be_hashable():
+    for name in ("lock", "cache_exceptions", "ttl"):
+        with pytest.raises(ConfigurationError, match=rf"expected {name} as .*; got"):
+            CachePolicy(**{"ttl": 1, name: [[]]})
+    with pytest.raises(ConfigurationError, match='expected lock as "process", "cluster" or None; got'):
+        CachePolicy(ttl=1, lock="thread")
 
 
 def test_the_hit_ratio():

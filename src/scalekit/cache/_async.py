@@ -9,19 +9,20 @@ from scalekit._time import seconds
 from scalekit.cache._async_calls import async_cached_function, async_cached_many_function
 from scalekit.cache._async_read_many import AsyncReadMany
 from scalekit.cache._async_read_through import AsyncReadThrough
+from scalekit.cache._callables import async_accepted, check_callable
 from scalekit.cache._capabilities import async_usable_store, index_of
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry
 from scalekit.cache._failure import failure
 from scalekit.cache._freshness import entry_of
+from scalekit.cache._function_plan import SESSION
 from scalekit.cache._many import ManyPlan, is_absent
 from scalekit.cache._names import Namespace
-from scalekit.cache._plan import SESSION, Plan
+from scalekit.cache._plan import Plan
 from scalekit.cache._policy import policy_of
 from scalekit.cache._raised import unwrapped
 from scalekit.cache._registry import Registry
 from scalekit.cache._serializers import Serializers
-from scalekit.cache._stores import async_check_function, check_callable
 from scalekit.cache._watch import Watch
 from scalekit.cache.compressed import compressor
 from scalekit.cache.memory import MemoryCacheStore
@@ -134,11 +135,12 @@ class AsyncCache:
           `ttl` is needed.
         * `tags`: templates over the arguments ("user:{user_id}"), or a callable of the arguments
           that returns tags. Invalidating a tag ends every entry that carries it.
-        * `key`: a callable of the arguments; what it returns tells entries apart in their stead.
+        * `key`: a callable of the arguments; what it returns tells entries apart in their stead, besides
+          an object whose class defines `__cache_key__()`.
         * `serializer`: for stores that keep bytes; by default values are MessagePack, typed by the
           function's return annotation.
         * `version`: change it when the function's results change their meaning.
-        * `typed`: whether 1, 1.0 and True are different arguments.
+        * `typed`: whether 1, 1.0 and True are different arguments; if not, templates write all as 1.
         * `exclude`: parameters that do not tell entries apart; by default `session`, for which a text,
           a number or another value that could tell them apart is then a `ConfigurationError`. A
           method's `self` or `cls` is left out unless its class defines `__cache_key__()`.
@@ -149,16 +151,16 @@ class AsyncCache:
         calling with anything else is a `ConfigurationError`. `TypeError` for a plain function, which
         needs `Cache`, or an async generator function.
         """
-        policy = policy_of(policy, options)
+        policy = policy_of(policy, options, self.cached)
         self._reads.elections.check(policy)
 
         def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> AsyncCachedFunction[P, R]:
-            async_check_function(function)
+            what = async_accepted(function)
             plan = Plan(
-                function,
+                what,
                 self._names,
                 policy,
-                self._serializers.of(function, serializer, policy),
+                self._serializers.of(what.function, serializer, policy),
                 tags=tags,
                 key=key,
                 version=version,
@@ -166,7 +168,7 @@ class AsyncCache:
                 exclude=exclude,
                 l1=l1,
             )
-            self._registry.claim(plan.name, function, plan.serializer)
+            self._registry.claim(plan.name, what.function, plan.serializer, plan.tags.templates)
             wrapped: AsyncCachedFunction[P, R] = async_cached_function(plan, self._reads, self._indexed)
             return wrapped
 
@@ -188,28 +190,29 @@ class AsyncCache:
 
         The function takes the ids, a list, and returns a mapping from id to item; it is called with those
         alone that are missing, once for all of them, and ids that it does not return are absent from the
-        answer, and loaded again the next time unless `none_ttl` is given. Besides the ids it may have a
-        `self` and what `exclude` names, `session` by default. `tags`: templates over `{id}`, or a callable of
-        the id. All else as in `cached`, without `cache_exceptions` and elections (`lock="cluster"`).
+        answer, and loaded again the next time unless `none_ttl` is given; `TypeError` if it returns none of
+        them, but others. Besides the ids it may have a `self` and what `exclude` names, `session` by default,
+        both left out of the keys as in `cached`. `tags`: templates over `{id}`, or a callable of the id.
+        All else as in `cached`, without `cache_exceptions` and elections (`lock="cluster"`).
         """
-        policy = policy_of(policy, options)
+        policy = policy_of(policy, options, self.cached_many)
 
         def decorate(
             function: Callable[..., Coroutine[Any, Any, Mapping[K, V]]],
         ) -> AsyncCachedManyFunction[K, V]:
-            async_check_function(function)
+            what = async_accepted(function)
             plan = ManyPlan(
-                function,
+                what,
                 self._names,
                 policy,
-                self._serializers.of_items(function, serializer, policy),
+                self._serializers.of_items(what.function, serializer, policy),
                 tags=tags,
                 version=version,
                 typed=typed,
                 exclude=exclude,
                 l1=l1,
             )
-            self._registry.claim(plan.name, function, plan.serializer)
+            self._registry.claim(plan.name, what.function, plan.serializer, plan.tags.templates)
             wrapped: AsyncCachedManyFunction[K, V] = async_cached_many_function(plan, self._many)
             return wrapped
 
@@ -226,9 +229,10 @@ class AsyncCache:
     ) -> R:
         """Return the value of `key`, or load, store and return it; `options` as in `cached`."""
         check_callable(load, "load", "as a function without arguments")
-        policy = policy_of(policy, options)
+        policy = policy_of(policy, options, self.get_or_set)
         self._reads.elections.check(policy)
-        slot = self._names.slot(key, tags, self._registry.serializer(key, policy.cache_exceptions))
+        serializer = self._registry.serializer(key, policy.cache_exceptions)
+        slot = self._names.slot(key, self._registry.literal(tags), serializer)
         value: R = await self._reads.get(slot, load, policy)
         return value
 
@@ -256,8 +260,8 @@ class AsyncCache:
         Of a `policy` and the `options` of `cached` those about lifetimes count: `ttl`, `none_ttl`, `jitter`,
         `stale_while_revalidate` and `stale_if_error`. The others are about loads, and are ignored.
         """
-        policy = policy_of(policy, options)
-        slot = self._names.slot(key, tags, self._registry.serializer(key))
+        policy = policy_of(policy, options, self.set)
+        slot = self._names.slot(key, self._registry.literal(tags), self._registry.serializer(key))
         placed = chance() if policy.jitter else 0.0
         await self._reads.put(
             slot, entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=placed)
@@ -269,8 +273,11 @@ class AsyncCache:
         await self._reads.invalidations.deliver([self._names.key(key) for key in keys], ())
 
     async def invalidate_tags(self, *tags: str) -> None:
-        """End every entry that carries one of `tags`: one operation per tag, however many entries."""
-        names = self._names.tags(tags)
+        """End every entry that carries one of `tags`: one operation per tag, however many entries.
+
+        `ConfigurationError` for a template of a function, such as "user:{user_id}", that is not filled in.
+        """
+        names = self._names.tags(self._registry.literal(tags))
         await self._reads.invalidations.deliver((), names)
         self._watch.invalidated(len(names))
 

@@ -35,7 +35,7 @@ def async_cached_function(plan: Plan, reads: AsyncReadThrough, store: IndexedCac
         return await reads.refresh(slot, partial(plan.function, *args, **kwargs), plan.policy)
 
     async def warm(*args: Any, concurrency: int = 4, on_progress: OnProgress | None = None) -> WarmReport:
-        *receiver, calls = args
+        receiver, calls = plan.only(args, "warm", "calls")
         warming = AsyncWarming(reads, plan, receiver)
         return await warming.run(calls, concurrency=concurrency, on_progress=on_progress)
 
@@ -63,7 +63,7 @@ def async_remembering_call(plan: Plan, reads: AsyncReadThrough) -> Any:
     """Return a function that remembers the slots of its latest calls."""
     slots: dict[Any, Remembered] = {}
 
-    async def known(slot: Slot, *args: Any, **kwargs: Any) -> Any:
+    async def known(slot: Slot, /, *args: Any, **kwargs: Any) -> Any:
         return await reads.get(slot, partial(plan.function, *args, **kwargs), plan.policy)
 
     async def slow(*args: Any, **kwargs: Any) -> Any:
@@ -105,20 +105,18 @@ def async_cached_many_function(plan: ManyPlan, reads: AsyncReadMany) -> Any:
     """Return the cached function of many ids of `plan`."""
 
     async def cached(*args: Any, **kwargs: Any) -> Any:
-        arguments = plan.signature.arguments(*args, **kwargs)
-        return await reads.get(plan.slots(arguments[plan.ids]), partial(plan.load, arguments), plan.policy)
+        arguments = plan.bound(args, kwargs)
+        return await reads.get(plan.slots(arguments), partial(plan.load, arguments), plan.policy)
 
     def key(*args: Any) -> str:
-        return plan.key(args[-1])
+        return plan.key(*args)
 
     async def invalidate(*args: Any) -> None:
-        await reads.invalidate([slot.key for slot in plan.slots(plan.ids_of(args)).values()])
+        await reads.invalidate([slot.key for slot in plan.slots_of(args, "invalidate").values()])
 
     async def refresh(*args: Any, **kwargs: Any) -> Any:
-        ids = plan.ids_of(args)
-        receiver = args[: len(args) - len(ids)]
-        arguments = plan.signature.arguments(*receiver, **{plan.ids: ids}, **kwargs)
-        return await reads.refresh(plan.slots(ids), partial(plan.load, arguments), plan.policy)
+        arguments = plan.bound_ids(args, kwargs, "refresh")
+        return await reads.refresh(plan.slots(arguments), partial(plan.load, arguments), plan.policy)
 
     wrapper = plan.signature.wrapper(cached)
     return finished(wrapper, plan.signature, key=key, invalidate=invalidate, refresh=refresh)

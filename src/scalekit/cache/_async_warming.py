@@ -28,7 +28,8 @@ class AsyncWarming:
         self, calls: Iterable[Any], *, concurrency: int, on_progress: OnProgress | None
     ) -> WarmReport:
         """Load what is missing of `calls`; see `CachedFunction.warm`."""
-        every = checked_calls(calls, concurrency, on_progress)
+        bound = partial(self._plan.signature.arguments, *self._receiver)
+        every = checked_calls(calls, concurrency, on_progress, bound)
         tally = Tally(len(every), on_progress)
         began = self._reads.clock()
         waiting = iter(every)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import update_wrapper
+from functools import update_wrapper, wraps
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
 
@@ -171,20 +171,31 @@ class AsyncCachedManyFunction(Protocol[K, V]):
 
 
 class CachedMethod:
-    """What `cached` makes of a function in a class body: it binds, its methods included."""
+    """What a decorator makes of a function in a class body: it binds, its methods included."""
 
     __wrapped__: Callable[..., Any]
+    __qualname__: str
 
     def __init__(self, function: Any, methods: Mapping[str, Callable[..., Any]]) -> None:
         self._function = function
         update_wrapper(self, function.__wrapped__)
         vars(self).update(methods)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None, /) -> Any:
         return self if instance is None else _BoundMethod(self._function, instance)
+
+    def __repr__(self) -> str:
+        return f"<cached {self.__qualname__}>"
+
+
+class CachedClassMethod(CachedMethod):
+    """What a decorator makes of a classmethod."""
+
+    def __get__(self, instance: object, owner: type | None = None, /) -> Any:
+        return _BoundMethod(self._function, type(instance) if owner is None else owner)
 
 
 def finished(wrapper: Any, signature: CallSignature, **methods: Callable[..., Any]) -> Any:
@@ -193,7 +204,35 @@ def finished(wrapper: Any, signature: CallSignature, **methods: Callable[..., An
         method.__name__ = name
         method.__qualname__ = f"{signature.function.__qualname__}.{name}"
         setattr(wrapper, name, method)
-    return wrapper if signature.receiver is None else CachedMethod(wrapper, methods)
+    if signature.binds is staticmethod:
+        static: Any = staticmethod(wrapper)
+        static.__dict__.update(methods)
+        return static
+    if signature.receiver is None:
+        return wrapper
+    if signature.binds is classmethod:
+        return CachedClassMethod(wrapper, methods)
+    if signature.receiver == "cls":
+        methods = {name: _for_class(method) for name, method in methods.items()}
+    return CachedMethod(wrapper, methods)
+
+
+def _for_class(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `method` of a @classmethod above the decorator: from Python 3.13 on, nothing binds it.
+
+    An id or another argument would pass for the class, and the invalidation of nothing for that of its entry.
+    """
+
+    @wraps(method)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if not args or not isinstance(args[0], type):
+            msg = (
+                f"{method.__qualname__}() is bound to no class: put the cache's decorator above @classmethod"
+            )
+            raise TypeError(msg)
+        return method(*args, **kwargs)
+
+    return checked
 
 
 class _BoundMethod:
@@ -203,12 +242,15 @@ class _BoundMethod:
         self._function = function
         self.__self__ = instance
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._function(self.__self__, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._function, name)
         return MethodType(value, self.__self__) if name in _BINDING else value
+
+    def __repr__(self) -> str:
+        return f"<cached {self._function.__qualname__} of {self.__self__!r}>"
 
 
 _BINDING = frozenset({"key", "invalidate", "refresh", "warm", "__wrapped__"})

@@ -8,13 +8,14 @@ keep both is refused, with the remedy.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _SEQUENCES: dict[type, str] = {tuple: "()", list: "[]"}
 
@@ -66,15 +67,24 @@ _PINNABLE = frozenset({int, str, bytes, bool, type(None)})
 _REMEDY = (
     "as a value with a stable text: give its class __cache_key__(), leave it out with exclude=, or use key="
 )
+_INHERITED = (
+    "as a value whose own class is {}, as the one is that it inherits from: what its class adds is in no key "
+    "(or give it __cache_key__())"
+)
 
 
-def arguments_text(arguments: dict[str, Any], names: tuple[str, ...], *, typed: bool) -> str:
-    """Return the text for those of `arguments` that are in `names`, as they read in a call.
+def argument_texts(arguments: dict[str, Any], names: Iterable[str], *, typed: bool) -> list[str]:
+    """Return the texts for those of `arguments` that are in `names`, as they read in a call.
 
     With `typed` unset, equal numbers (1, True, 1.0) have one text. `ConfigurationError`, naming the
     argument, for a value of an unsupported type.
     """
-    text = ",".join([f"{name}={value_text(arguments[name], name, typed=typed)}" for name in names])
+    return [f"{name}={value_text(arguments[name], name, typed=typed)}" for name in names]
+
+
+def bracketed(texts: list[str]) -> str:
+    """Return the part of a key that stands for arguments with these texts."""
+    text = ",".join(texts)
     return f"({text})" if len(text) <= _LONGEST else f"(#{_digest(text)})"
 
 
@@ -92,8 +102,11 @@ def classes(values: tuple[object, ...]) -> tuple[type, ...]:
 
 
 def defines_key(value: object) -> bool:
-    """Whether an object says itself how it shall be told from others."""
-    return hasattr(type(value), "__cache_key__")
+    """Whether an object says itself how it shall be told from others.
+
+    A class that inherits this may take it back with None, as with `__hash__`.
+    """
+    return getattr(type(value), "__cache_key__", None) is not None
 
 
 def could_tell_apart(value: Any) -> bool:
@@ -111,24 +124,42 @@ def could_tell_apart(value: Any) -> bool:
 
 
 def value_text(value: Any, name: str, *, typed: bool) -> str:
-    """Return the text of one value; `name` is the argument that a complaint shall name."""
+    """Return the text of one value; `name` is the argument that a complaint shall name.
+
+    `ConfigurationError` for a value of an unsupported type, and for one that is nested too deeply.
+    """
+    try:
+        return _text(value, name, typed=typed)
+    except RecursionError as error:
+        expected = "as a value that neither contains itself nor is nested hundreds of levels deep"
+        raise ConfigurationError(name, value, expected) from error
+
+
+def untyped(value: Any) -> Any:
+    """Return `value`; of equal numbers (1, True, 1.0), the one that stands for all with `typed` unset."""
+    if not isinstance(value, (int, float)) or isinstance(value, Enum):
+        return value
+    return int(value) if value == value // 1 else float(value)
+
+
+def _text(value: Any, name: str, *, typed: bool) -> str:
+    value = value if typed else untyped(value)
     cls = classes((value,))[0]
-    if not typed and issubclass(cls, (int, float)) and not issubclass(cls, Enum):
-        return _integer_text(int(value)) if value == value // 1 else repr(float(value))
     exact = _EXACT.get(cls)
     if exact is not None:
         return exact(value)
     if defines_key(value):
-        return f"<{_class_text(cls)}:{value_text(value.__cache_key__(), name, typed=typed)}>"
+        return f"<{_class_text(cls)}:{_text(value.__cache_key__(), name, typed=typed)}>"
     if isinstance(value, Enum):
-        member = value.name if value.name is not None else value.value
-        return f"<{_class_text(cls)}:{value_text(member, name, typed=True)}>"
+        # `name` and `value` may be properties of the class's own, which need not tell members apart.
+        member = value._value_ if value._name_ is None else value._name_
+        return f"<{_class_text(cls)}:{_text(member, name, typed=True)}>"
     return _container_text(value, cls, name, typed=typed)
 
 
 def _container_text(value: Any, cls: Any, name: str, *, typed: bool) -> str:
     def inner(item: Any) -> str:
-        return value_text(item, name, typed=typed)
+        return _text(item, name, typed=typed)
 
     brackets = _SEQUENCES.get(cls)
     if brackets is not None:
@@ -137,22 +168,29 @@ def _container_text(value: Any, cls: Any, name: str, *, typed: bool) -> str:
         return f"{{{','.join(sorted([f'{inner(key)}:{inner(item)}' for key, item in value.items()]))}}}"
     if cls is set or cls is frozenset:
         return f"{cls.__name__}{{{','.join(sorted([inner(item) for item in value]))}}}"
-    fields = _fields(value)
-    if fields is not None:
-        texts = [f"{field}={inner(getattr(value, field))}" for field in fields]
+    names = _fields(value, name)
+    if names is not None:
+        texts = [f"{field}={inner(getattr(value, field))}" for field in names]
         return f"<{_class_text(cls)}({','.join(texts)})>"
     return _library_text(value, cls, name)
 
 
-def _fields(value: object) -> tuple[str, ...] | None:
-    """Return the field names of a named tuple or a frozen dataclass: values by their own declaration."""
+def _fields(value: object, name: str) -> tuple[str, ...] | None:
+    """Return the field names of a named tuple or a frozen dataclass: values by their own declaration.
+
+    Not by one that they inherit, whose fields need not be all that tells them apart.
+    """
     cls = classes((value,))[0]
     if tuple in cls.__mro__ and hasattr(cls, "_fields"):
+        if cls.__dictoffset__:  # any attributes may be in a dict, which a plain subclass has
+            raise ConfigurationError(name, value, _INHERITED.format("a named tuple with __slots__ = ()"))
         return tuple(getattr(cls, "_fields", ()))
     parameters = getattr(cls, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         return None
-    return tuple(getattr(cls, "__dataclass_fields__", {}))
+    if "__dataclass_params__" not in vars(cls):
+        raise ConfigurationError(name, value, _INHERITED.format("a frozen dataclass"))
+    return tuple(field.name for field in fields(cls))
 
 
 def _library_text(value: Any, cls: Any, name: str) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from scalekit.cache._key import value_text
+from scalekit.cache._function_plan import FunctionPlan
+from scalekit.cache._key import bracketed, value_text
 from scalekit.cache._loader import check_all_lasting
 from scalekit.cache._names import texts
-from scalekit.cache._plan import function_name
 from scalekit.cache._raised import Raised
-from scalekit.cache._signature import CallSignature
-from scalekit.cache._tags import compile_templates
+from scalekit.cache._tags import CallTags, compile_templates
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
+    from scalekit.cache._callables import Accepted
     from scalekit.cache._entry import Slot
     from scalekit.cache._names import Namespace
     from scalekit.cache._policy import CachePolicy
@@ -33,25 +33,16 @@ def is_absent(value: object) -> bool:
     return isinstance(value, Raised) and isinstance(value.error, AbsentItem)
 
 
-class ManyPlan:
+class ManyPlan(FunctionPlan):
     """A function of many ids, and where each item is kept."""
 
-    __slots__ = (
-        "_l1",
-        "_namespace",
-        "_tags",
-        "_typed",
-        "function",
-        "ids",
-        "name",
-        "policy",
-        "serializer",
-        "signature",
-    )
+    __slots__ = ("ids", "tags")
+
+    _unsaid_remedy = "as an object without a stable text: it is in no key; say so by exclude=('session',)"
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        accepted: Accepted,
         namespace: Namespace,
         policy: CachePolicy,
         serializer: Serializer,
@@ -62,11 +53,9 @@ class ManyPlan:
         exclude: Iterable[str],
         l1: bool,
     ) -> None:
-        for name, value in (("typed", typed), ("l1", l1)):
-            if not isinstance(value, bool):
-                raise ConfigurationError(name, value, "as True or False")
-        if isinstance(exclude, str) or not isinstance(exclude, Iterable):
-            raise ConfigurationError("exclude", exclude, "as a list of parameter names")
+        super().__init__(
+            accepted, namespace, policy, serializer, version=version, typed=typed, exclude=exclude, l1=l1
+        )
         if policy.cache_exceptions:
             raise ConfigurationError(
                 "cache_exceptions",
@@ -74,59 +63,94 @@ class ManyPlan:
                 "only in cached(): an exception answers for no id",
             )
         if policy.lock == "cluster":
-            raise ConfigurationError("lock", policy.lock, '"process" or None in cached_many()')
-        self.function = function
-        self.policy = policy
-        self.serializer = serializer
-        self.signature = CallSignature(function, exclude=tuple(exclude))
+            raise ConfigurationError("lock", policy.lock, 'as "process" or None in cached_many()')
         if len(self.signature.names) != 1 or not self.signature.indexable:
             raise ConfigurationError(
-                "function", function, "of one parameter, the ids, besides self and what exclude= names"
+                "function", self.function, "of one parameter, the ids, besides self and what exclude= names"
             )
         (self.ids,) = self.signature.names
-        self.name = function_name(function, version)
-        self._namespace = namespace
-        self._typed = typed
-        self._l1 = l1
-        self._tags = _compiled(tags)
+        self.tags = _compiled(tags, self.function, typed=typed)
 
-    def key(self, id_: object) -> str:
-        """Return the key of an item."""
-        return f"{self.name}({value_text(id_, self.ids, typed=self._typed)})"
+    def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call, by name."""
+        arguments = self.signature.arguments(*args, **kwargs)
+        self.check_unsaid(arguments)
+        return arguments
 
-    def slot(self, id_: object) -> Slot:
-        """Return where the item of an id is kept."""
-        return self._namespace.slot(self.key(id_), self._tags(id_), self.serializer, l1=self._l1)
+    def bound_ids(self, args: tuple[Any, ...], kwargs: dict[str, Any], method: str) -> dict[str, Any]:
+        """Return the same for a `method` that takes its ids one by one."""
+        owner, ids = self._separate(args, method)
+        if self.signature.is_positional(self.ids):
+            return self.bound((*owner, ids), kwargs)
+        return self.bound(owner, {self.ids: ids, **kwargs})
 
-    def ids_of(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the ids of `args`, the arguments of a method of the function: all but a receiver."""
-        return args if self.signature.receiver is None else args[1:]
+    def key(self, *args: Any) -> str:
+        """Return the key of an item, of its id, with a method's object before it."""
+        owner, id_ = self.only(args, "key", "id")
+        return self._key(self.owner_texts(self._owned(owner)), id_)
 
-    def slots(self, ids: Any) -> dict[Hashable, Slot]:
-        """Return where the items of `ids` are kept, in their order, each id once."""
+    def slots_of(self, args: tuple[Any, ...], method: str) -> dict[Hashable, Slot]:
+        """Return where the items are kept of the ids that a `method` takes one by one."""
+        owner, ids = self._separate(args, method)
+        return self.slots({**self._owned(owner), self.ids: ids})
+
+    def slots(self, arguments: dict[str, Any]) -> dict[Hashable, Slot]:
+        """Return where the items of a call's ids are kept, in their order, each id once."""
+        ids, owner = arguments[self.ids], self.owner_texts(arguments)
         if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
             raise ConfigurationError(self.ids, ids, "as a sequence of ids")
-        return {id_: self.slot(id_) for id_ in dict.fromkeys(cast("Iterable[Hashable]", ids))}
+        return {id_: self._slot(owner, id_) for id_ in dict.fromkeys(cast("Iterable[Hashable]", ids))}
 
     def load(self, arguments: dict[str, Any], ids: Sequence[Hashable]) -> Any:
         """Call the function for `ids`, all else being as in `arguments`."""
         positional, keywords = self.signature.call({**arguments, self.ids: list(ids)})
         return self.function(*positional, **keywords)
 
+    def _separate(self, args: tuple[Any, ...], method: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        owner, ids = self.parted(args, method)
+        for id_ in ids:
+            try:
+                hash(id_)
+            except TypeError:
+                problem = f"takes ids as separate arguments, {method}(1, 2); got {id_!r} for an id"
+                raise TypeError(self.complaint(method, problem)) from None
+        return owner, ids
+
+    def _owned(self, owner: tuple[Any, ...]) -> dict[str, Any]:
+        return {str(self.signature.receiver): receiver for receiver in owner}
+
+    def _key(self, owner: list[str], id_: object) -> str:
+        return self.name + bracketed([*owner, value_text(id_, self.ids, typed=self._typed)])
+
+    def _slot(self, owner: list[str], id_: object) -> Slot:
+        return self._namespace.slot(
+            self._key(owner, id_), self.tags({"id": id_}), self.serializer, l1=self.l1
+        )
+
 
 def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
-    """Return what a loader found of `ids`; `TypeError` for no mapping, or items to be read only once."""
+    """Return what a loader found of `ids`.
+
+    `TypeError` if it returned no mapping, or items to be read only once, or items of other ids alone: "1" for
+    1, which would be found missing again and again.
+    """
     if not isinstance(answer, Mapping):
         msg = f"the loader of {len(ids)} ids returned {type(answer).__name__}, not a mapping from id to item"
         raise TypeError(msg)
-    items: dict[Hashable, Any] = {id_: answer[id_] for id_ in ids if id_ in answer}
-    check_all_lasting(items.values())
-    return items
+    items = cast("Mapping[Hashable, Any]", answer)
+    found = {id_: items[id_] for id_ in ids if id_ in items}
+    if items and not found:
+        other = next(iter(items))
+        msg = f"the loader was asked for {ids[0]!r} and returned items of other ids alone, as of {other!r}"
+        raise TypeError(msg)
+    check_all_lasting(found.values())
+    return found
 
 
-def _compiled(tags: Tags) -> Callable[[object], Iterable[str]]:
+def _compiled(tags: Tags, function: Callable[..., Any], *, typed: bool) -> CallTags:
     """Return what makes an item's tags of its id: templates over {id}, or a callable of it."""
     if callable(tags):
-        return lambda id_: texts(tags(id_))
-    made = compile_templates(tags, ("id",), expected="to name the id alone, as {id}")
-    return lambda id_: made({"id": id_})
+        return CallTags(lambda arguments: texts(tags(arguments["id"])), None)
+    return compile_templates(
+        tags, ("id",), expected="to name the id alone, as {id}", function=function, typed=typed
+    )

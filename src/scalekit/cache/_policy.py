@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast
 
 from scalekit._time import seconds
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from scalekit._time import Duration
 
@@ -89,8 +89,8 @@ class CachePolicy:
         self._keep("cache_exceptions", _classes(self.cache_exceptions))
         if self.exception_ttl is not None and not self.cache_exceptions:
             raise ConfigurationError("exception_ttl", self.exception_ttl, "only with cache_exceptions")
-        if self.lock not in {"process", "cluster", None}:
-            raise ConfigurationError("lock", self.lock, '"process", "cluster" or None')
+        if self.lock not in ("process", "cluster", None):  # not a set: it may be unhashable
+            raise ConfigurationError("lock", self.lock, 'as "process", "cluster" or None')
 
     def _keep(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -112,9 +112,14 @@ class CachePolicy:
         return max(cast("float", self.stale_while_revalidate), cast("float", self.stale_if_error))
 
 
-def policy_of(policy: CachePolicy | None, options: PolicyOptions) -> CachePolicy:
-    """Return `policy` with the options that were given besides it; without one, `ttl` is needed."""
+def policy_of(
+    policy: CachePolicy | None, options: PolicyOptions, method: Callable[..., object]
+) -> CachePolicy:
+    """Return `policy` with the options that `method` was given besides it; without one, `ttl` is needed."""
     given = cast("dict[str, Any]", options)
+    unknown = given.keys() - _OPTIONS
+    if unknown:
+        raise TypeError(_unexpected(min(unknown), method))
     if policy is None:
         if given.get("ttl") is None:
             raise ConfigurationError("ttl", None, "as a duration, or a CachePolicy before it")
@@ -122,6 +127,20 @@ def policy_of(policy: CachePolicy | None, options: PolicyOptions) -> CachePolicy
     if not isinstance(policy, CachePolicy):
         raise ConfigurationError("policy", policy, "as a CachePolicy (a duration goes into ttl=)")
     return replace(policy, **given)
+
+
+_OPTIONS = frozenset(field.name for field in fields(CachePolicy))
+
+
+def _unexpected(option: str, method: Callable[..., object]) -> str:
+    """Return what Python would say of an unexpected keyword, with the one that was meant, if any is near."""
+    import inspect  # noqa: PLC0415  # these two are for an error alone
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    own = [p.name for p in inspect.signature(method).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    near = get_close_matches(option, [*own, *sorted(_OPTIONS)], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{method.__qualname__}() got an unexpected option {option!r}{hint}"
 
 
 def _check_number(parameter: str, value: object, expected: str, *, below: float) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._raised import Raised
 from scalekit.cache._same import same
+from scalekit.cache._serialized import dumped
 from scalekit.errors import SerialisationError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class RaisedSerializer:
         """
         if type(value) is Raised:
             return _ERROR + self._written(value.error)
-        data = self._serializer.dumps(value)
+        data = dumped(self._serializer, value)
         return _VALUE + data if data.startswith((_VALUE, _ERROR)) else data
 
     def loads(self, data: bytes, /) -> Any:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._many import AbsentItem
 from scalekit.cache._raised_serializer import KeySerializer, RaisedSerializer
-from scalekit.cache.protocols import Serializer
-from scalekit.errors import ConfigurationError
+from scalekit.cache._serialized import checked_serializer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scalekit.cache._policy import CachePolicy
+    from scalekit.cache.protocols import Serializer
 
 
 class Serializers:
@@ -66,10 +66,3 @@ class Serializers:
         if not errors:
             return serializer
         return RaisedSerializer(serializer, errors, plain=self.plain)
-
-
-def checked_serializer(given: object) -> Serializer:
-    """Return `given` if it can write values; `ConfigurationError` otherwise."""
-    if isinstance(given, type) or not isinstance(given, Serializer):
-        raise ConfigurationError("serializer", given, "as an object with dumps, loads and fingerprint")
-    return given

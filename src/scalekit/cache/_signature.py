@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from scalekit._time import Clock
+    from scalekit.cache._callables import Binds
     from scalekit.cache._entry import IndexedEntry, Slot
     from scalekit.cache._stats import Counts
     from scalekit.cache.protocols import IndexedCacheStore
 
 _STARS: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
+_NOT_FIRST = {*_STARS, inspect.Parameter.KEYWORD_ONLY}
+
 # Which class the argument has is asked of a literal where the annotation names one: 5 ns less.
 _ANNOTATED = {int: "int", "int": "int", str: "str", "str": "str"}
+
+# A call that is not in an index, or not hashable. All names in the source begin with _sk_: any other, a
+# parameter may have.
+_NO_PLACE = (KeyError, TypeError)
 
 _ARGUMENTS = """\
 def make({defaults}):
@@ -43,7 +50,7 @@ def make(_sk_slow{defaults}):
 
 # The order of the tests is that of their prices; the clock, at a third of the whole, comes last.
 _INDEXED = """\
-def make(_sk_slow, _sk_index, _sk_store, _sk_counts, _sk_clock, _sk_int, _sk_str{defaults}):
+def make(_sk_slow, _sk_index, _sk_store, _sk_counts, _sk_clock, _sk_no_place, _sk_int, _sk_str{defaults}):
     {async_}def {name}({parameters}):
         try:
             _sk_entry = _sk_index[{place}]
@@ -51,7 +58,7 @@ def make(_sk_slow, _sk_index, _sk_store, _sk_counts, _sk_clock, _sk_int, _sk_str
                 _sk_entry.visited = True
                 _sk_counts.hits += 1
                 return _sk_entry.value
-        except (KeyError, TypeError):  # not there, or not hashable
+        except _sk_no_place:
             pass
         return {await_}_sk_slow({call})
     return {name}
@@ -60,11 +67,11 @@ def make(_sk_slow, _sk_index, _sk_store, _sk_counts, _sk_clock, _sk_int, _sk_str
 
 # What a call reads of its store costs 100 us; to find its slot anew, with key and tags, would cost 6 more.
 _REMEMBERED = """\
-def make(_sk_slow, _sk_known, _sk_slots, _sk_int, _sk_str{defaults}):
+def make(_sk_slow, _sk_known, _sk_slots, _sk_no_place, _sk_int, _sk_str{defaults}):
     {async_}def {name}({parameters}):
         try:
             _sk_entry = _sk_slots[{place}]
-        except (KeyError, TypeError):  # not there, or not hashable
+        except _sk_no_place:
             _sk_entry = None
         if _sk_entry is not None{kinds}:
             return {await_}_sk_known(_sk_entry.slot{comma}{call})
@@ -90,12 +97,15 @@ class Remembered:
 class CallSignature:
     """How a function is called, and which of its parameters tell one entry from another."""
 
-    def __init__(self, function: Callable[..., Any], *, exclude: Collection[str]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, exclude: Collection[str], binds: Binds | None = None
+    ) -> None:
         try:
             signature = inspect.signature(function)
         except (TypeError, ValueError) as error:
             raise ConfigurationError("function", function, "with a signature that can be read") from error
         self.function = function
+        self.binds = binds
         self._parameters = tuple(signature.parameters.values())
         self.parameters = tuple(signature.parameters)
         unknown = [name for name in exclude if name not in self.parameters and name != "session"]
@@ -107,6 +117,8 @@ class CallSignature:
         self.arguments: Callable[..., dict[str, Any]] = self._make(
             _ARGUMENTS, items=", ".join(f"{name!r}: {name}" for name in self.parameters)
         )
+        # What Python says of a wrong call, it says of the function.
+        self.arguments.__qualname__ = getattr(function, "__qualname__", self.arguments.__qualname__)
 
     @property
     def only_parameters(self) -> str:
@@ -115,10 +127,20 @@ class CallSignature:
 
     def _receiver(self) -> str | None:
         """Return the name of a method's self or cls: no argument, but the object it is called on."""
+        if self.binds is staticmethod:
+            return None
+        if self.binds is classmethod:
+            if not self._parameters or self._parameters[0].kind in _NOT_FIRST:
+                raise ConfigurationError("function", self.function, "of the class, cls, under @classmethod")
+            return self.parameters[0]
         scope = getattr(self.function, "__qualname__", "").rpartition(".")[0]
         if not scope or scope.endswith("<locals>") or self.parameters[:1] not in {("self",), ("cls",)}:
             return None
         return self.parameters[0]
+
+    def is_positional(self, name: str) -> bool:
+        """Whether a parameter cannot be given by its name."""
+        return any(p.name == name and p.kind is p.POSITIONAL_ONLY for p in self._parameters)
 
     def call(self, arguments: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Return `arguments` as positional ones and keywords with which the function may be called."""
@@ -149,14 +171,14 @@ class CallSignature:
         clock: Clock,
     ) -> Callable[..., Any]:
         """Return a function that looks into `index` and calls `slow` when nothing fit to serve is there."""
-        given = (slow, index, store, counts, clock, int, str)
+        given = (slow, index, store, counts, clock, _NO_PLACE, int, str)
         return self._finished(self._make(_INDEXED, *given))
 
     def remembering_wrapper(
         self, slow: Callable[..., Any], known: Callable[..., Any], slots: dict[Any, Remembered]
     ) -> Callable[..., Any]:
         """Return a function that calls `known` with a slot that `slots` has for the call, else `slow`."""
-        return self._finished(self._make(_REMEMBERED, slow, known, slots, int, str))
+        return self._finished(self._make(_REMEMBERED, slow, known, slots, _NO_PLACE, int, str))
 
     def place(self, arguments: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         """Return where an index files a call, as `indexed_wrapper` looks it up, and its values one by one."""

@@ -5,38 +5,125 @@ from __future__ import annotations
 from string import Formatter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from scalekit.cache._key import untyped
 from scalekit.cache._names import nonempty, texts
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from scalekit.cache._signature import CallSignature
 
 Tags: TypeAlias = "Iterable[str] | Callable[..., Iterable[str]]"
 """Templates over the bound arguments ("user:{user_id}"), or a callable of the call's arguments."""
 
+_SHAPE = "as a template like 'user:{user_id}'"
 
-def compile_tags(tags: Tags, signature: CallSignature) -> Callable[[dict[str, Any]], Iterable[str]]:
+
+class CallTags:
+    """What makes a call's tags of its bound arguments.
+
+    `names` are the parameters that they are made of: None for a callable, which may look at anything.
+    `templates` are those of the templates that have to be filled in.
+    """
+
+    __slots__ = ("_make", "names", "templates")
+
+    def __init__(
+        self,
+        make: Callable[[dict[str, Any]], Iterable[str]],
+        names: frozenset[str] | None,
+        templates: tuple[str, ...] = (),
+    ) -> None:
+        self._make = make
+        self.names = names
+        self.templates = templates
+
+    def __call__(self, arguments: dict[str, Any]) -> Iterable[str]:
+        return self._make(arguments)
+
+
+def compile_tags(tags: Tags, signature: CallSignature, *, typed: bool) -> CallTags:
     """Return what makes a call's tags of its bound arguments.
 
     `ConfigurationError` for a template that names no parameter of the function.
     """
     if callable(tags):
-        return _by_callable(tags, signature)
-    return compile_templates(tags, signature.parameters, expected=signature.only_parameters)
+        return CallTags(_by_callable(tags, signature), None)
+    return compile_templates(
+        tags,
+        signature.parameters,
+        expected=signature.only_parameters,
+        function=signature.function,
+        typed=typed,
+    )
 
 
 def compile_templates(
-    tags: Iterable[str], names: Collection[str], *, expected: str
-) -> Callable[[dict[str, Any]], Iterable[str]]:
-    """Return what fills templates that may use `names`; `ConfigurationError` as `expected` for others."""
+    tags: Iterable[str],
+    names: Collection[str],
+    *,
+    expected: str,
+    function: Callable[..., Any],
+    typed: bool,
+) -> CallTags:
+    """Return what fills templates that may use `names`; `ConfigurationError` as `expected` for others.
+
+    With `typed` unset, equal numbers make one tag, as they make one key.
+    """
     templates = texts(tags)
+    used = {template: frozenset(_names(template)) for template in templates}
+    all_used: frozenset[str] = frozenset(name for of_one in used.values() for name in of_one)
     for template in templates:
-        _check(template, names, expected)
+        if not used[template] <= set(names):
+            raise ConfigurationError("tags", template, expected)
+        _check_shape(template, used[template])
+
+    def fill(arguments: dict[str, Any]) -> Iterable[str]:
+        return [nonempty(_filled(each, arguments, function, typed=typed), "tags") for each in templates]
+
     if not any("{" in template or "}" in template for template in templates):
-        return lambda _: templates
-    return lambda arguments: [nonempty(template.format_map(arguments), "tags") for template in templates]
+        return CallTags(lambda _: templates, frozenset())
+    return CallTags(fill, all_used, tuple(t for t in templates if used[t]))
+
+
+def _filled(template: str, arguments: dict[str, Any], function: Callable[..., Any], *, typed: bool) -> str:
+    try:
+        if typed:
+            return template.format_map(arguments)
+        return _Untyped().vformat(template, (), arguments)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        expected = f"to name what the arguments of {function.__qualname__}() have ({error!r})"
+        raise ConfigurationError("tags", template, expected) from error
+
+
+class _Untyped(Formatter):
+    """Writes a number as the key has it: calls that share an entry have the same tags."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        value, used = super().get_field(field_name, args, kwargs)
+        return untyped(value), used
+
+
+class _Anything:
+    """Stands for an argument of which nothing is known: it has all attributes and items, in any format."""
+
+    def __getattr__(self, name: str) -> _Anything:
+        return self
+
+    def __getitem__(self, key: object) -> _Anything:
+        return self
+
+    def __format__(self, form: str) -> str:
+        return "1"  # in a nested field, a width
+
+
+def _check_shape(template: str, names: Iterable[str]) -> None:
+    """Raise `ConfigurationError` for a template, such as "user:{user!x}", that no arguments could fill."""
+    try:
+        template.format_map(dict.fromkeys(names, _Anything()))
+    except ValueError as error:
+        raise ConfigurationError("tags", template, f"{_SHAPE} ({error})") from error
 
 
 def _by_callable(
@@ -49,12 +136,12 @@ def _by_callable(
     return tags
 
 
-def _check(template: str, names: Collection[str], expected: str) -> None:
+def _names(template: str) -> Iterator[str]:
+    """Yield the names that `template` uses, those in a format such as {price:{width}} included."""
     try:
-        fields = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+        for _, field, form, _ in Formatter().parse(template):
+            if field is not None:
+                yield field.partition(".")[0].partition("[")[0]
+                yield from _names(form or "")
     except ValueError as error:
-        raise ConfigurationError("tags", template, "as a template like 'user:{user_id}'") from error
-    for field in fields:
-        name = field.partition(".")[0].partition("[")[0]
-        if name not in names:
-            raise ConfigurationError("tags", template, expected)
+        raise ConfigurationError("tags", template, _SHAPE) from error

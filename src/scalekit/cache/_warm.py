@@ -62,20 +62,37 @@ class Tally:
         return WarmReport(seconds=seconds, errors=tuple(self._errors), **self._outcomes)
 
 
-def checked_calls(calls: Iterable[Any], concurrency: object, on_progress: object) -> list[WarmCall]:
-    """Return `calls` as positional and keyword arguments, or raise `ConfigurationError`."""
+def checked_calls(
+    calls: Iterable[Any],
+    concurrency: object,
+    on_progress: object,
+    bound: Callable[..., object],
+) -> list[WarmCall]:
+    """Return `calls` as positional and keyword arguments, or raise `ConfigurationError`.
+
+    `TypeError` for those that `bound`, which has the function's parameters, does not take.
+    """
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ConfigurationError("concurrency", concurrency, "as an integer >= 1")
     if on_progress is not None and not callable(on_progress):
         raise ConfigurationError("on_progress", on_progress, "as a callable of (done, total), or None")
     if isinstance(calls, (str, bytes)) or not isinstance(calls, Iterable):
         raise ConfigurationError("calls", calls, "as an iterable of the arguments of each call")
-    return [_warm_call(call) for call in calls]
+    return [_warm_call(call, bound) for call in calls]
 
 
-def _warm_call(call: Any) -> WarmCall:
+def _warm_call(call: Any, bound: Callable[..., object]) -> WarmCall:
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
     if isinstance(call, Mapping):
-        return WarmCall(call, (), dict(cast("Mapping[str, Any]", call)))
-    if isinstance(call, (tuple, list)):
-        return WarmCall(call, tuple(cast("Sequence[Any]", call)), {})
-    raise ConfigurationError("calls", call, "as tuples of arguments, such as (7,) for f(7), or dicts")
+        kwargs = dict(cast("Mapping[str, Any]", call))
+    elif isinstance(call, (tuple, list)):
+        args = tuple(cast("Sequence[Any]", call))
+    else:
+        raise ConfigurationError("calls", call, "as tuples of arguments, such as (7,) for f(7), or dicts")
+    try:
+        bound(*args, **kwargs)
+    except TypeError as error:
+        msg = f"{error}, in the call {call!r} of warm()"
+        raise TypeError(msg) from None
+    return WarmCall(call, args, kwargs)

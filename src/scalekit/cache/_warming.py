@@ -28,7 +28,8 @@ class Warming:
         """Load what is missing of `calls`; see `CachedFunction.warm`."""
         from concurrent.futures import ThreadPoolExecutor, as_completed  # noqa: PLC0415  # for those who warm
 
-        every = checked_calls(calls, concurrency, on_progress)
+        bound = partial(self._plan.signature.arguments, *self._receiver)
+        every = checked_calls(calls, concurrency, on_progress, bound)
         tally = Tally(len(every), on_progress)
         began = self._reads.clock()
         with ThreadPoolExecutor(concurrency, thread_name_prefix="scalekit-warm") as pool:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from scalekit._extras import require
-from scalekit.cache._serializers import checked_serializer
+from scalekit.cache._serialized import checked_serializer, dumped
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class CompressedSerializer:
 
     def dumps(self, value: Any, /) -> bytes:
         """Return `value` as bytes; `SerialisationError` if it would not come back equal in value and type."""
-        data = self._serializer.dumps(value)
+        data = dumped(self._serializer, value)
         if self._above < len(data) <= self._longest:
             code, packed = self._pack(data)
             if _HEAD.size + len(packed) < len(data):

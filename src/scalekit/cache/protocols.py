@@ -47,7 +47,10 @@ class Serializer(Protocol):
 
     @property
     def fingerprint(self) -> bytes:
-        """Eight bytes that stand for the format and the type of the values; other bytes, other format."""
+        """Eight bytes that stand for the format and the type of the values; other bytes, other format.
+
+        Of another length it is refused with a `ConfigurationError`.
+        """
         ...
 
     def dumps(self, value: Any, /) -> bytes:

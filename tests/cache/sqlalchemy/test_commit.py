@@ -631,6 +631,11 @@ async def test_settling_in_a_task(async_session, log, monkeypatch):
 # -- what makes no sense ------------------------------------------------------------------------------
 
 
+def tagged(cache, template):
+    cache.cached(ttl=60, tags=[template])(lambda x: x)
+    return cache
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "complaint"),
     [
@@ -644,6 +649,7 @@ async def test_settling_in_a_task(async_session, log, monkeypatch):
         (lambda s, c: (s, c, 7), {}, "expected tags"),
         (lambda s, c: (s, c, ""), {}, "expected tags"),
         (lambda s, c: (s, c, ["a"]), {}, "expected tags"),
+        (lambda s, c: (s, tagged(c, "row:{x}"), "a", "row:{x}"), {}, "expected tags filled in"),
         (lambda s, c: (s, c, "a"), {"settle": -1}, "expected settle"),
         (lambda s, c: (s, c, "a"), {"settle": "soon"}, "expected settle"),
     ],

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from scalekit.cache._frame import Times, bulk, entry_name, load_name, sealed, tag_name, tags_of
+from scalekit.cache._serialized import dumped, fingerprint_of
 from scalekit.cache.redis._commands import TOKEN_KEPT, token
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def writing(slot: Slot, entry: Entry, snapshot: Snapshot | None, now: float, wal
     if life:
         fresh = min(max(0.0, entry.fresh_until - now), seconds)
         times = Times(wall, fresh_until=wall + fresh, expires=wall + seconds, load_seconds=entry.load_seconds)
-        value, fingerprint = slot.serializer.dumps(entry.value), slot.serializer.fingerprint
+        value, fingerprint = dumped(slot.serializer, entry.value), fingerprint_of(slot.serializer)
         record = sealed(value, fingerprint, map(bulk, tags), times)
     return Writing(
         entry=entry_name(slot.key),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scalekit._extras import require
 from scalekit._time import seconds
 from scalekit.cache._names import texts
+from scalekit.cache._registry import Registry
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,4 +53,7 @@ def invalidate_on_commit(
         expected = "as an AsyncCache, for an AsyncSession" if is_async else "as a Cache, for a Session"
         raise ConfigurationError("cache", cache, expected)
     later = seconds(settle, "settle", allow_zero=True)
-    wish(real, cache, dict.fromkeys(texts(tags), later), is_async=is_async)
+    # By now, for an error after the commit would come too late.
+    registry = getattr(cache, "_registry", None)
+    literal = registry.literal(tags) if isinstance(registry, Registry) else texts(tags)
+    wish(real, cache, dict.fromkeys(literal, later), is_async=is_async)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scalekit.cache._chance import chance
 from scalekit.cache._entry import Entry, NamedEntry, Snapshot
+from scalekit.cache._serialized import dumped, fingerprint_of
 from scalekit.cache.sqlalchemy._record import (
     key_name,
     names_of,
@@ -223,9 +224,9 @@ class Operations(Tokens):
             life,
             min(life, max(0, int((entry.fresh_until - now) * 1_000))),
             int(entry.load_seconds * 1_000_000),
-            serializer.dumps(entry.value),
+            dumped(serializer, entry.value),
         )
-        return Written(packed(record, fingerprint=serializer.fingerprint), life, life + HOUR)
+        return Written(packed(record, fingerprint=fingerprint_of(serializer)), life, life + HOUR)
 
 
 def with_snapshot(entry: Entry, names: Sequence[bytes], tokens: Mapping[bytes, bytes]) -> Entry:
