@@ -148,13 +148,34 @@ def test_what_a_finaliser_queues_in_the_middle_of_a_call_is_doubted_at_once_and_
     delivered = pending.batch()
     with pending._exclusive:  # as where the collector comes while it takes out what was delivered
         pending.add(["k"], ["u"])
-        assert pending.doubts(slot("k"))
-        assert pending.doubts(slot("l", "u"))
+        assert pending.doubts(slot("k")) == "all"
+        assert pending.doubts(slot("l", "u")) == "all"
         pending._done({"k": pending.batch()[0]["k"]}, {})  # it had seen that name just before
-    assert pending.doubts(slot("k"))
+    assert pending.doubts(slot("k")) == "all"
     pending.done(*delivered)
-    assert pending.doubts(slot("k"))
-    assert not pending.doubts(slot("l", "t"))
+    assert pending.doubts(slot("k")) == "all"
+    assert pending.doubts(slot("l", "t")) == "unnamed"
+
+
+def test_a_key_is_doubted_while_it_gives_way_to_everything(monkeypatch):
+    monkeypatch.setattr(_pending, "_MOST", 2)
+
+    class Overtaken(Pending):
+        @property
+        def _tags(self):
+            found = Pending._tags.__get__(self)
+            if self._keys.keys() == {"k"}:  # another thread comes right after the look at the tags
+                self.add(["l", "m"], [])
+            return found
+
+        @_tags.setter
+        def _tags(self, tags):
+            Pending._tags.__set__(self, tags)
+
+    pending = Overtaken(EVERYTHING)
+    Pending.add(pending, [], [])
+    pending._keys["k"] = 1
+    assert pending.doubts(slot("k", "t")) == "all"
 
 
 def test_what_a_finaliser_has_delivered_is_taken_out_at_the_end_of_the_call(pending):

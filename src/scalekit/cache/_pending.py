@@ -61,10 +61,12 @@ class Pending:
         all slots while a tag is queued would turn every read into a load, for as long as a server can be read
         and not written to: which may be minutes. So the answer is judged, where a store says what it carries.
         """
-        tags = self._tags
-        if slot.key in self._keys or (tags and any(tag in tags for tag in slot.tags)):
+        if slot.key in self._keys:  # first: keys that are too many are taken out once a tag stands for them
             return "all"
-        return "unnamed" if tags else None
+        tags = self._tags
+        if not tags:
+            return None
+        return "all" if any(tag in tags for tag in slot.tags) else "unnamed"
 
     def due(self, now: float) -> bool:
         """Whether to try again now; then not again for a tenth of a second."""

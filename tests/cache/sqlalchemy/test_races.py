@@ -27,6 +27,7 @@ def test_four_processes_never_serve_what_was_invalidated(world, tmp_path):
     """`racer.py` says how; to see it fail, give it the mutant "late"."""
     shared = tmp_path / "source"
     shared.write_bytes(bytes(racer.SIZE))
+    world.call("create_all")  # else one may want to lose a row before there is a table
     command = [sys.executable, racer.__file__, world.url, world.table, shared, str(CALLS)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)]
     results = [json.loads(process.communicate(timeout=55)[0]) for process in processes]

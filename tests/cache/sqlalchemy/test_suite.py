@@ -7,12 +7,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import StaticPool
 
-from scalekit.cache import (
-    AsyncBatchCacheStore,
-    AsyncLeasingCacheStore,
-    BatchCacheStore,
-    LeasingCacheStore,
-)
+from scalekit.cache import AsyncBatchCacheStore, AsyncLeasingCacheStore, BatchCacheStore, LeasingCacheStore
 from scalekit.cache.sqlalchemy import AsyncSQLAlchemyCacheStore, SQLAlchemyCacheStore
 from scalekit.testing import CacheStoreSuite
 
