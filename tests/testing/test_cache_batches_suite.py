@@ -258,4 +258,5 @@ def test_a_store_with_right_batches_fails_nothing(right):
 
 @pytest.mark.parametrize("broken", [StoresStaleBatches, IgnoresTagsInBatches])
 def test_the_race_alone_finds_staleness(broken):
-    assert failing(broken(), [RACE]) == {RACE}
+    # In rounds, until it shows: a busy machine may let one pass in peace.
+    assert any(failing(broken(), [RACE]) == {RACE} for _ in range(10))

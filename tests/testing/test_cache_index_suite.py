@@ -176,4 +176,5 @@ def test_a_store_with_a_right_index_fails_nothing():
 
 @pytest.mark.parametrize("broken", [IgnoresTags, NeverLetsGo])
 def test_the_race_alone_finds_staleness(broken):
-    assert failing(broken(), [RACE]) == {RACE}
+    # In rounds, until it shows: a busy machine may let one pass in peace.
+    assert any(failing(broken(), [RACE]) == {RACE} for _ in range(10))
