@@ -134,7 +134,7 @@ def _on_sql(url: str, async_url: str, **options: Any) -> Iterator[Place]:
 def sqlite() -> Iterator[Place]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "cache.db")
-        options = {"connect_args": {"timeout": 20}, "pool_size": 8}
+        options = {"connect_args": {"timeout": 20}}
         with _on_sql(f"sqlite:///{path}", f"sqlite+aiosqlite:///{path}", **options) as place:
             yield place
 
