@@ -23,7 +23,7 @@ KEY = "shop:k"
 
 
 def checked_out(engine):
-    """Connections in use; a NullPool, SQLAlchemy 2.0's for aiosqlite, does not count them, for it keeps none."""
+    """Connections in use. A NullPool, SQLAlchemy 2.0's for aiosqlite, keeps none and does not count."""
     return 0 if isinstance(engine.pool, NullPool) else engine.pool.checkedout()
 
 
