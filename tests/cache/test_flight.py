@@ -10,10 +10,11 @@ import sys
 import threading
 import traceback
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
-from scalekit.cache import AsyncCache, Cache, MemoryCacheStore
+from scalekit.cache import AsyncCache, Cache, MemoryCacheStore, _flight
 from scalekit.cache._flight import Flight, is_circle, wait_begins, wait_ends
 from scalekit.testing import Gate, ManualClock
 from tests.cache.either import DEADLINE, Source, Sync
@@ -398,6 +399,67 @@ def test_threads_in_a_storm_of_nested_calls():
     assert not flights(face)
     stats = face.stats()
     assert stats.hits + stats.misses >= 6 * 150
+
+
+# -- finalisers, which the collector lets into the midst of a call ---------------------------------
+
+
+@pytest.mark.parametrize("where", ["boarding", "boarded", "waiting"])
+def test_a_finalisers_call_in_the_midst_of_another_loads_by_itself(monkeypatch, gate, where):  # noqa: C901  # three places, one story
+    cache, runs = Cache(), []
+
+    @cache.cached(ttl=10)
+    def find(x):
+        runs.append(x)
+        if runs == [1]:
+            gate.block()
+        return x
+
+    led = threading.Thread(target=find, args=(1,), daemon=True)
+    led.start()
+    wait_until(lambda: runs == [1], "a load is under way")
+    found, finalised = [], []
+
+    def finaliser():
+        if not finalised:  # its own call makes flights, too
+            finalised.append("begun")
+            finalised[:] = [find(1), *([find(2)] if where == "boarded" else [])]
+
+    class Landed(threading.Event):
+        def __init__(self):
+            super().__init__()
+            if where == "boarding":
+                finaliser()
+
+        def wait(self, timeout=None):
+            with self._cond:  # as its own method does
+                if where == "waiting":
+                    finaliser()
+            return super().wait(timeout)
+
+    cls = type(cache._reads.flights)
+    lead = cls._lead
+
+    def leading(self, *args, **options):
+        if where == "boarded":
+            finaliser()
+        lead(self, *args, **options)
+
+    monkeypatch.setattr(cls, "_lead", leading)
+    flying = next(iter(cache._reads.flights._flights.values()))
+    if where == "waiting":
+        flying.landed = Landed()
+    monkeypatch.setattr(_flight, "threading", SimpleNamespace(Event=Landed))  # for flights alone
+    called = threading.Thread(target=lambda: found.append(find(1 if where == "waiting" else 2)), daemon=True)
+    called.start()
+    if where == "boarded":  # there nobody is kept out, so it may wait for another's load
+        gate.release()
+    wait_until(lambda: finalised and finalised[0] == 1, "the finaliser had its value", timeout=5.0)
+    gate.release()
+    for thread in (called, led):
+        thread.join(5.0)
+    assert found == [1 if where == "waiting" else 2]
+    assert not cache._reads.flights._flights
 
 
 # -- interrupts, cancellations, closed loops, forks ------------------------------------------------

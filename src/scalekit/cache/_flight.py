@@ -7,6 +7,9 @@ What deadlocks single flights elsewhere is a loader that, directly or through ot
 itself. `loading` holds the flights whose loaders the present context runs in (child tasks inherit
 it), and `waits_for` which flights wait for which; a call that would close a circle loads by itself.
 
+So does a finaliser's call, wherever the collector let it in: inside `_boarding` it waits for nobody, since
+who would land needs that; and from boarding to leaving, all flights that its thread boarded are in `loading`.
+
 A flight lets go of its outcome when the last who waited for it leaves. An exception knows the frames it
 came through, and these know the flight: kept, they would be a circle for the garbage collector, values
 and all.
@@ -22,10 +25,12 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from scalekit.cache._exclusive import Exclusive
 from scalekit.errors import LoadTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextvars import Token
     from types import TracebackType
 
     from scalekit.cache._entry import Snapshot
@@ -64,7 +69,7 @@ class Flight:
 loading: ContextVar[tuple[Flight, ...]] = ContextVar("scalekit.cache.loading", default=())
 
 # One lock for all caches: circles may lead through several of them.
-_boarding = threading.RLock()
+_boarding = Exclusive()
 
 
 def is_circle(flight: Flight, chain: tuple[Flight, ...]) -> bool:
@@ -125,12 +130,13 @@ class _ThreadFlight(Flight):
 class _Boarding:
     """Which flights a caller waits for, which of them it leads, and what it must load without one."""
 
-    __slots__ = ("alone", "flights", "flown", "interrupt", "led")
+    __slots__ = ("alone", "before", "flights", "flown", "interrupt", "led")
 
     def __init__(self) -> None:
         self.flights: dict[Ident, _ThreadFlight] = {}
         self.led: dict[Ident, _ThreadFlight] = {}
         self.alone: list[Ident] = []
+        self.before: Token[tuple[Flight, ...]] | None = None  # what was `loading`
         self.flown = False  # whether `led` have landed, or a thread will see to it
         self.interrupt: BaseException | None = None  # what ended their load without an outcome
 
@@ -197,7 +203,10 @@ class Flights:
 
     def _board(self, boarding: _Boarding, idents: Sequence[Ident], chain: tuple[Flight, ...]) -> None:
         waits_for: dict[Flight, int] = {}  # of all that one load leads: what it waits for, they all wait for
-        with _boarding:
+        with _boarding as outside:
+            if not outside:
+                boarding.alone.extend(idents)
+                return
             if self._process != os.getpid():  # a fork has copied the flights, but not who would land them
                 self._flights, self._process = {}, os.getpid()
             for ident in idents:
@@ -211,6 +220,8 @@ class Flights:
                 flight.waiting += 1
                 boarding.flights[ident] = flight
             wait_begins(chain, boarding.flights.values())
+            # The last is who waits for what a finaliser waits for: those that are led, if there are any.
+            boarding.before = loading.set((*chain, *boarding.flights.values(), *boarding.led.values()))
 
     def _leave(self, boarding: _Boarding, chain: tuple[Flight, ...]) -> None:
         if not boarding.flown:  # interrupted before the load began, and others wait for it
@@ -222,6 +233,8 @@ class Flights:
                 if not flight.waiting:
                     flight.let_go()
         boarding.flights, boarding.interrupt = {}, None
+        if boarding.before is not None:
+            loading.reset(boarding.before)
 
     def _lead(
         self, boarding: _Boarding, fill: FillMany, chain: tuple[Flight, ...], *, in_thread: bool
@@ -265,12 +278,3 @@ class Flights:
                     flight.let_go()
         for flight in boarding.led.values():
             flight.landed.set()
-
-
-def _renew_lock() -> None:
-    global _boarding  # noqa: PLW0603  # there is one
-    _boarding = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):  # a lock that is held at the fork has no holder in the child
-    os.register_at_fork(after_in_child=_renew_lock)
