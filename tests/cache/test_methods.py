@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
+import inspect
+import pickle
 import re
 import sys
+import weakref
 from types import MethodType
 
 import pytest
 
+from scalekit.cache import AsyncCache, Cache
 from scalekit.errors import ConfigurationError
 
 
@@ -279,3 +285,81 @@ def test_what_binds_has_a_repr(either):
     assert repr(shelf.find) == "<cached Shelf.find>"
     assert re.fullmatch(r"<cached Shelf\.find of <tests.*Shelf object at 0x\w+>>", repr(shelf().find))
     assert repr(book.of) == "<cached Shelf.of of <class 'tests.cache.test_methods.Shelf'>>"
+
+
+# -- what a method of Python's can do ------------------------------------------------------------------
+
+
+class Plain:
+    @Cache().cached(ttl=60)
+    def find(self, x):
+        """Find it."""
+        return x
+
+    @AsyncCache().cached(ttl=60)
+    async def afind(self, x):
+        """Find it."""
+        return x
+
+    @Cache().cached(ttl=60)
+    @classmethod
+    def of(cls, x):
+        """Find it."""
+        return x
+
+    def bare(self, x):
+        """Find it."""
+
+
+def test_a_bound_method_looks_as_pythons_does():
+    a, b = Plain(), Plain()
+    for owner, name in ((a, "find"), (a, "afind"), (Plain, "of")):
+        method = getattr(owner, name)
+        assert (method.__doc__, method.__module__) == ("Find it.", __name__)
+        assert (method.__name__, method.__qualname__) == (name, f"Plain.{name}")
+        assert method.__self__ is owner
+        assert method.__func__(owner, 1) if name != "afind" else True
+        assert method == getattr(owner, name)
+        assert hash(method) == hash(getattr(owner, name))
+        assert str(inspect.signature(method)) == "(x)"
+    assert a.find != b.find
+    assert a.find != a.afind
+    assert a.find != a.bare
+    assert len({a.find, a.find, b.find}) == 2
+
+
+def test_a_bound_method_can_be_copied_and_pickled():
+    a = Plain()
+    assert copy.copy(a.find) == a.find
+    copied, pickled = copy.deepcopy(a.find), pickle.loads(pickle.dumps(a.find))
+    for other in (copied, pickled):
+        assert type(other.__self__) is Plain
+        assert other.__self__ is not a
+        assert (other(7), other.key(7)) == (7, a.find.key(7))
+    assert pickle.loads(pickle.dumps(Plain.of)) == Plain.of
+    assert pickle.loads(pickle.dumps(Plain.find)) is copy.deepcopy(Plain.find) is Plain.find
+
+
+def test_an_empty_bound_method_has_nothing():
+    cls = type(Plain().find)
+    with pytest.raises(AttributeError):
+        _ = cls.__new__(cls).key
+
+
+def test_a_bound_method_can_be_referred_to_weakly():
+    a = Plain()
+    method = a.find
+    assert weakref.ref(method)() is method
+    of_method = weakref.WeakMethod(method)
+    del method
+    assert of_method()(7) == 7
+    assert of_method() == a.find
+    del a
+    assert of_method() is None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="before, only a def could be a coroutine function")
+def test_a_bound_coroutine_method_is_known_as_one():
+    assert inspect.iscoroutinefunction(Plain().afind)
+    assert not inspect.iscoroutinefunction(Plain().find)
+    assert asyncio.run(Plain().afind(7)) == 7

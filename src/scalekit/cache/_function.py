@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from functools import update_wrapper, wraps
+from operator import attrgetter
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
 
@@ -178,6 +181,7 @@ class CachedMethod:
 
     def __init__(self, function: Any, methods: Mapping[str, Callable[..., Any]]) -> None:
         self._function = function
+        self._bound = _AsyncBoundMethod if inspect.iscoroutinefunction(function) else _BoundMethod
         update_wrapper(self, function.__wrapped__)
         vars(self).update(methods)
 
@@ -185,7 +189,10 @@ class CachedMethod:
         return self._function(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None, /) -> Any:
-        return self if instance is None else _BoundMethod(self._function, instance)
+        return self if instance is None else self._bound(self._function, instance)
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # a function is pickled by its name, and copied as itself
 
     def __repr__(self) -> str:
         return f"<cached {self.__qualname__}>"
@@ -195,7 +202,7 @@ class CachedClassMethod(CachedMethod):
     """What a decorator makes of a classmethod."""
 
     def __get__(self, instance: object, owner: type | None = None, /) -> Any:
-        return _BoundMethod(self._function, type(instance) if owner is None else owner)
+        return self._bound(self._function, type(instance) if owner is None else owner)
 
 
 def finished(wrapper: Any, signature: CallSignature, **methods: Callable[..., Any]) -> Any:
@@ -236,21 +243,49 @@ def _for_class(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _BoundMethod:
-    __slots__ = ("__self__", "_function")
+    """It is to its object what a method of Python's is, to be compared, copied, pickled and referred to."""
+
+    __slots__ = ("__func__", "__self__", "__weakref__")
 
     def __init__(self, function: Any, instance: object) -> None:
-        self._function = function
+        self.__func__ = function
         self.__self__ = instance
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._function(self.__self__, *args, **kwargs)
+        return self.__func__(self.__self__, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(self._function, name)
+        if name == "__func__":  # of one that is not made yet: to look it up in itself would not end
+            raise AttributeError(name)
+        value = getattr(self.__func__, name)
         return MethodType(value, self.__self__) if name in _BINDING else value
 
-    def __repr__(self) -> str:
-        return f"<cached {self._function.__qualname__} of {self.__self__!r}>"
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _BoundMethod):
+            return NotImplemented
+        return self.__self__ is other.__self__ and self.__func__ is other.__func__
 
+    def __hash__(self) -> int:
+        return hash((id(self.__self__), self.__func__))
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, str]]:
+        return getattr, (self.__self__, self.__func__.__name__)
+
+    def __repr__(self) -> str:
+        return f"<cached {self.__func__.__qualname__} of {self.__self__!r}>"
+
+
+class _AsyncBoundMethod(_BoundMethod):
+    __slots__ = ()
+
+
+if sys.version_info >= (3, 12):
+    # The class and not each object: what `functools.wraps` copies of an object may go to a plain function.
+    inspect.markcoroutinefunction(_AsyncBoundMethod)
+
+# Each class has these of its own, so that `__getattr__` would never be asked for them.
+for _class in (_BoundMethod, _AsyncBoundMethod):
+    for _name in ("__doc__", "__module__"):
+        setattr(_class, _name, property(attrgetter(f"__func__.{_name}")))
 
 _BINDING = frozenset({"key", "invalidate", "refresh", "warm", "__wrapped__"})
