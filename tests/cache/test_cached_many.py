@@ -459,6 +459,19 @@ def test_an_absence_is_no_answer_for_who_asks_for_one_key(face):
     assert face(find, [1]) == {1: "loaded"}
 
 
+def test_an_absence_answers_for_no_load_of_one_key_that_failed(face):
+    find = face.cached_many(Shelf(1), ttl=60, none_ttl=30, stale_if_error=600)
+    face(find, [1])
+
+    def fails():
+        raise OSError("gone")
+
+    for _ in range(2):  # fresh, then stale
+        with pytest.raises(OSError, match="gone"):
+            face(face.cache.get_or_set, find.key(1), face.plain(fails), ttl=60, stale_if_error=600)
+        face.clock.advance(31)
+
+
 def test_an_absence_is_no_answer_for_who_is_elected_to_load_one_key(face):
     leasing = AsyncLeasingStore if face.is_async else LeasingStore
     electing = type(face)(leasing(MemoryCacheStore(), Leases(lambda: 0.0)))

@@ -405,6 +405,35 @@ def test_an_async_cached_functions_hits_do_not_leave_the_process(redis_server, o
         assert loads == [7, 7, 7]
 
 
+def test_while_an_invalidation_is_queued_the_far_tier_answers_and_nothing_is_loaded(tiers, kind):
+    """A copy near by does not say whether it carries the queued tag, but the far tier's entry does."""
+    sync = kind == "sync"
+    cache = (Cache if sync else AsyncCache)(tiers.store, namespace="shop", on_error_invalidate="queue")
+    loads = []
+
+    def load():
+        loads.append(1)
+        return "value"
+
+    async def async_load():
+        return load()
+
+    function = cache.cached(ttl="1h", tags=["t"])(load if sync else async_load)
+    assert tiers.call(function) == "value"
+    tiers.value(place(f"shop:{function.key()}", "shop:", "shop:t"))  # a copy is made
+
+    def fails(tags):
+        raise BackendError("redis", "invalidate", "injected fault")
+
+    tiers.far.invalidate = fails
+    tiers.call(cache.invalidate_tags, "other")
+    assert [tiers.call(function) for _ in range(20)] == ["value"] * 20
+    assert loads == [1]
+    tiers.call(cache.invalidate_tags, "t")
+    assert tiers.call(function) == "value"
+    assert loads == [1, 1], "what carries a queued tag is not believed"
+
+
 def test_with_a_manual_clock_silence_counts_in_real_time(redis_server, monkeypatch):
     from scalekit.cache.tiered import _near
 

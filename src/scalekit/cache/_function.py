@@ -48,7 +48,11 @@ class CachedFunction(Protocol[P, R_co]):
         ...
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Load this call's value now, store and return it. If the load fails, the old entry stays."""
+        """Load this call's value now, store and return it.
+
+        If the load fails, the old entry stays; also if the store fails, which `on_error` excuses as for any
+        load. So it is no invalidation, which is raised or queued when it is lost: use `invalidate` for that.
+        """
         ...
 
     def warm(
@@ -93,7 +97,11 @@ class AsyncCachedFunction(Protocol[P, R_co]):
         ...
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
-        """Load this call's value now, store and return it. If the load fails, the old entry stays."""
+        """Load this call's value now, store and return it.
+
+        If the load fails, the old entry stays; also if the store fails, which `on_error` excuses as for any
+        load. So it is no invalidation, which is raised or queued when it is lost: use `invalidate` for that.
+        """
         ...
 
     def warm(

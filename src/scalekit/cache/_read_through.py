@@ -56,7 +56,9 @@ class ReadThrough(Judging):
         if doubt == "all":
             return self.invalidations.blind
         try:
-            found = self.store.read(slot, self.clock())
+            # A near tier cannot say whether its copy carries tags that the slot does not name; a far one can.
+            asked = slot if doubt is None else slot._replace(l1=False)
+            found = self.store.read(asked, self.clock())
         except BackendError as error:
             self.excuse("read", error, slot)
             return self.invalidations.blind
@@ -100,7 +102,7 @@ class ReadThrough(Judging):
                 raise
             # Read anew, for it may be invalidated by now.
             reserve = self.reserve_in(self.look(slot), policy)
-            if reserve is None:
+            if reserve is None or is_absent(reserve.value):
                 raise
             self.reserved(slot, reserve, error)
             return unwrapped(reserve.value)

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache import Entry, Snapshot
 from scalekit.testing._cache_probe import LONG, CacheStoreTests, called, fresh
+from scalekit.testing._cache_race import Race
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scalekit.cache import Slot
 
-_UPDATES = 60
 _READERS = 3
 
 
@@ -197,39 +196,26 @@ class BatchTests(CacheStoreTests):
 
     def test_no_stale_value_in_a_race_of_batches_and_invalidations(self) -> None:
         """No stale value in a race of batches and invalidations."""
-        slots = self._slots(3)
-        source = committed = 0
-        stale: list[tuple[int, int]] = []
-        running = True
+        slots, store, race = self._slots(3), self._probe.store, Race()
 
-        async def update() -> None:
-            nonlocal source, committed, running
-            try:
-                for i in range(_UPDATES):
-                    source += 1
-                    if i % 2:
-                        await called(self._probe.store.invalidate, [slots[0].tags[0]])
-                    else:
-                        await called(self._probe.store.delete, [slot.key for slot in slots])
-                    committed = source
-                    await asyncio.sleep(0.0005)
-            finally:
-                running = False
+        async def outdate(update: int) -> None:
+            if update % 2:
+                await called(store.invalidate, [slots[0].tags[0]])
+            else:
+                await called(store.delete, [slot.key for slot in slots])
 
         async def read() -> None:
-            while running:
-                oldest = committed
-                found = await called(self._probe.store.read_many, slots, self._probe.clock())
-                values = [each.value for each in found if isinstance(each, Entry)]
-                stale.extend((value, oldest) for value in values if value < oldest)
-                value = source
-                await asyncio.sleep(0.0002)
-                writes = [
-                    (slot, self._entry(value), each)
-                    for slot, each in zip(slots, found, strict=True)
-                    if isinstance(each, Snapshot)
-                ]
-                await called(self._probe.store.write_many, writes, self._probe.clock())
+            oldest = race.committed
+            found = await called(store.read_many, slots, self._probe.clock())
+            for each in found:
+                if isinstance(each, Entry):
+                    race.served(each.value, oldest)
+            value = await race.loaded()
+            writes = [
+                (slot, self._entry(value), each)
+                for slot, each in zip(slots, found, strict=True)
+                if isinstance(each, Snapshot)
+            ]
+            await called(store.write_many, writes, self._probe.clock())
 
-        self._probe.concurrently([update, *[read] * _READERS])
-        assert not stale, f"(served, committed before): {stale[:5]}"
+        race.run(self._probe, outdate, read, readers=_READERS)

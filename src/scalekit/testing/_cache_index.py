@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit.cache import Entry
 from scalekit.testing._cache_probe import LONG, SHORT, CacheStoreTests, called, fresh
+from scalekit.testing._cache_race import Race
 from scalekit.testing.clock import ManualClock
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from scalekit.cache import IndexedEntry, Slot
 
 _MANY = 30
-_UPDATES = 60
 _READERS = 3
 
 
@@ -201,42 +201,27 @@ class IndexTests(CacheStoreTests):
 
     def test_no_stale_value_in_a_race_of_pins_and_invalidations(self) -> None:
         """No stale value in a race of pins and invalidations."""
-        slot = self._probe.slot("a")
+        slot, store, race = self._probe.slot("a"), self._probe.store, Race()
         index: dict[Any, IndexedEntry] = {}
-        source = committed = 0
-        stale: list[tuple[int, int]] = []
-        running = True
 
-        async def update() -> None:
-            nonlocal source, committed, running
-            try:
-                for i in range(_UPDATES):
-                    source += 1
-                    if i % 2:
-                        await called(self._probe.store.invalidate, [slot.tags[1]])
-                    else:
-                        await called(self._probe.store.delete, [slot.key])
-                    committed = source
-                    await asyncio.sleep(0.0005)
-            finally:
-                running = False
+        async def outdate(update: int) -> None:
+            if update % 2:
+                await called(store.invalidate, [slot.tags[1]])
+            else:
+                await called(store.delete, [slot.key])
 
         async def read() -> None:
-            while running:
-                oldest = committed
-                entry = index.get("place")
-                if entry is not None and self._serves(entry):
-                    if entry.value < oldest:
-                        stale.append((entry.value, oldest))
-                    await asyncio.sleep(0)
-                    continue
-                found = await called(self._probe.store.read, slot, self._probe.clock())
-                if not isinstance(found, Entry):
-                    value = source
-                    await asyncio.sleep(0.0002)
-                    now = self._probe.clock()
-                    await called(self._probe.store.write, slot, Entry(value, expires=now + LONG), found, now)
-                self._pin(slot, index)
+            oldest = race.committed
+            entry = index.get("place")
+            if entry is not None and self._serves(entry):
+                race.served(entry.value, oldest)
+                await asyncio.sleep(0)
+                return
+            found = await called(store.read, slot, self._probe.clock())
+            if not isinstance(found, Entry):
+                value = await race.loaded()
+                now = self._probe.clock()
+                await called(store.write, slot, Entry(value, expires=now + LONG), found, now)
+            self._pin(slot, index)
 
-        self._probe.concurrently([update, *[read] * _READERS])
-        assert not stale, f"(served, committed before): {stale[:5]}"
+        race.run(self._probe, outdate, read, readers=_READERS)

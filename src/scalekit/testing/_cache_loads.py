@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from scalekit.cache import Entry, Slot
 from scalekit.testing._cache_probe import LONG, CacheStoreMachine, CacheStoreTests, called
+from scalekit.testing._cache_race import Race
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_UPDATES = 60
 _READERS = 4
 
 
@@ -137,42 +137,26 @@ class LoadTests(CacheStoreTests):
 
     def test_no_stale_value_in_a_race_of_loads_and_invalidations(self) -> None:
         """No stale value in a race of loads and invalidations."""
-        slot = self._probe.slot("a", "b")
-        source = committed = 0
-        stale: list[tuple[int, int]] = []
-        running = True
+        slot, store, race = self._probe.slot("a", "b"), self._probe.store, Race()
 
-        async def update() -> None:
-            nonlocal source, committed, running
-            try:
-                for i in range(_UPDATES):
-                    source += 1
-                    if i % 3:
-                        await called(self._probe.store.invalidate, [slot.tags[i % 3]])
-                    else:
-                        await called(self._probe.store.delete, [slot.key])
-                    committed = source
-                    await asyncio.sleep(0.0005)
-            finally:
-                running = False
+        async def outdate(update: int) -> None:
+            if update % 3:
+                await called(store.invalidate, [slot.tags[update % 3]])
+            else:
+                await called(store.delete, [slot.key])
 
         async def read() -> None:
-            while running:
-                oldest = committed
-                found = await called(self._probe.store.read, slot, self._probe.clock())
-                if isinstance(found, Entry):
-                    if found.value < oldest:
-                        stale.append((found.value, oldest))
-                    await asyncio.sleep(0)
-                    continue
-                value = source
-                await asyncio.sleep(0.0002)
-                now = self._probe.clock()
-                entry = Entry(value, expires=now + LONG)
-                await called(self._probe.store.write, slot, entry, found, now)
+            oldest = race.committed
+            found = await called(store.read, slot, self._probe.clock())
+            if isinstance(found, Entry):
+                race.served(found.value, oldest)
+                await asyncio.sleep(0)
+                return
+            value = await race.loaded()
+            now = self._probe.clock()
+            await called(store.write, slot, Entry(value, expires=now + LONG), found, now)
 
-        self._probe.concurrently([update, *[read] * _READERS])
-        assert not stale, f"(served, committed before): {stale[:5]}"
+        race.run(self._probe, outdate, read, readers=_READERS)
 
     # -- the model --------------------------------------------------------------------------------
 
