@@ -384,3 +384,9 @@ def test_counters_are_a_hook():
     counters = Counters()
     guarded(counters)(Event("cache", "load"))
     assert counters.counts() == {("cache", "load", "ok"): 1}
+
+
+def test_a_class_is_no_hook():
+    for make in (lambda: Cache(on_event=Counters), lambda: fan_out(Counters)):
+        with pytest.raises(ConfigurationError, match="not its class: Counters"):
+            make()

@@ -81,10 +81,13 @@ _Emit: TypeAlias = "Callable[[Event], None]"
 def guarded(hook: Hook | None, *, parameter: str = "on_event") -> _Emit | None:
     """Wrap `hook` so that its failures are logged once and never reach the call it observes.
 
-    `ConfigurationError`, naming `parameter`, for a coroutine function: it would never run.
+    `ConfigurationError`, naming `parameter`, for a coroutine function, which would never run, and for a
+    class, of which each event would make an object that nobody sees.
     """
     if hook is None:
         return None
+    if isinstance(hook, type):
+        raise ConfigurationError(parameter, hook, f"as a hook, not its class: {hook.__name__}(...)")
     import inspect  # noqa: PLC0415  # costs import time that only those who listen should pay
 
     if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(type(hook).__call__):
@@ -161,7 +164,7 @@ class Counters:
     __slots__ = ("_counts", "_lock", "_seconds")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser that comes in between may count, too
         self._counts: dict[tuple[str, str, str], int] = {}
         self._seconds: dict[tuple[str, str, str], float] = {}
 

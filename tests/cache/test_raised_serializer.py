@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scalekit.cache import Cache, CompressedSerializer, MsgspecSerializer, _frame
 from scalekit.cache._raised import Raised
-from scalekit.cache._raised_serializer import RaisedSerializer
+from scalekit.cache._raised_serializer import KeySerializer, RaisedSerializer
 from scalekit.cache.redis import RedisCacheStore
 from scalekit.errors import ConfigurationError, OffsetTooDeep, SerialisationError
 from scalekit.redis import RedisLink
@@ -355,3 +355,14 @@ def test_an_absent_item_is_loaded_and_kept_where_errors_are_kept_too(store):
     assert find([7]) == {}
     assert cache.get_or_set(find.key(7), found, ttl="1m", cache_exceptions=NotFound) == "found"
     assert find([7]) == {7: "found"}
+
+
+def test_beside_a_serializer_that_does_not_escape_values_are_written_as_they_are():
+    raw = Raw()
+    beside = KeySerializer(raw, raw, (LookupError,), plain=PLAIN)
+    for value in (b"", b"\xc1", b"\xc1vPAYLOAD", b"\xc1v\xc1v"):
+        assert beside.dumps(value) == value
+        assert beside.loads(raw.dumps(value)) == raw.loads(beside.dumps(value)) == value
+    with pytest.raises(SerialisationError, match="begin with"):
+        beside.dumps(b"\xc1ePAYLOAD")
+    assert type(beside.loads(beside.dumps(Raised(KeyError("a")))).error) is KeyError

@@ -229,3 +229,15 @@ def test_so_is_one_that_an_id_cannot_fill():
 
     with pytest.raises(ConfigurationError, match=r"of .*items\(\) have .* got 'item:\{id.x\}'"):
         items.invalidate(5).send(None)
+
+
+def test_a_template_may_go_through_attributes_that_every_object_has():
+    class Row:
+        __tablename__ = "users"
+        id = 7
+
+    @Cache().cached(ttl=60, tags=["{row.__class__.__tablename__}:{row.id}"], key=lambda row: row.id)
+    def find(row):
+        return row.id
+
+    assert find(Row()) == 7

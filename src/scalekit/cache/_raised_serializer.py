@@ -130,6 +130,25 @@ class KeySerializer(RaisedSerializer):
         """That of `like`."""
         return self._like.fingerprint
 
+    def dumps(self, value: Any, /) -> bytes:
+        """Return a value as `like` does, or a `Raised`, as bytes.
+
+        Raises `SerialisationError` as `RaisedSerializer.dumps` does, and for a value that would be read as a
+        `Raised`.
+        """
+        if isinstance(self._like, RaisedSerializer) or type(value) is Raised:
+            return super().dumps(value)
+        data = dumped(self._serializer, value)
+        if data.startswith(_ERROR):  # escaped, `like` could not read it
+            raise SerialisationError(f"cannot cache bytes that begin with {_ERROR!r} beside exceptions")
+        return data
+
+    def loads(self, data: bytes, /) -> Any:
+        """Return what `dumps` or `like` wrote; `ValueError` for bytes that neither did."""
+        if isinstance(self._like, RaisedSerializer) or data.startswith(_ERROR):
+            return super().loads(data)
+        return self._loads(data)
+
     def allow(self, classes: Iterable[type[Exception]]) -> None:
         """Let exceptions of `classes` come back, too."""
         added = [kind for kind in classes if kind not in self._classes]

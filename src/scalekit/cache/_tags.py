@@ -108,7 +108,7 @@ class _Untyped(Formatter):
 class _Anything:
     """Stands for an argument of which nothing is known: it has all attributes and items, in any format."""
 
-    def __getattr__(self, name: str) -> _Anything:
+    def __getattribute__(self, name: str) -> _Anything:  # those of each object, too: {user.__class__.table}
         return self
 
     def __getitem__(self, key: object) -> _Anything:

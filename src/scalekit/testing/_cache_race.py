@@ -42,7 +42,7 @@ class Race:
         *,
         readers: int,
     ) -> None:
-        """Have `readers` take turns while each update is followed by `outdate`; nothing may be served stale."""
+        """Have `readers` take turns while `outdate` follows each update; nothing stale may be served."""
         reads = [partial(self._read, turn)] * readers
         probe.concurrently([partial(self._write, outdate), *reads])
         assert not self._stale, f"(served, committed before): {self._stale[:5]}"
