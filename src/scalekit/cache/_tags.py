@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from string import Formatter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from scalekit.cache._key import untyped
 from scalekit.cache._names import nonempty, texts
 from scalekit.errors import ConfigurationError
 
@@ -91,18 +89,12 @@ def _filled(template: str, arguments: dict[str, Any], function: Callable[..., An
     try:
         if typed:
             return template.format_map(arguments)
-        return _Untyped().vformat(template, (), arguments)
+        from scalekit.cache._untyped import UntypedFormatter  # noqa: PLC0415  # as in `_names`
+
+        return UntypedFormatter().vformat(template, (), arguments)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         expected = f"to name what the arguments of {function.__qualname__}() have ({error!r})"
         raise ConfigurationError("tags", template, expected) from error
-
-
-class _Untyped(Formatter):
-    """Writes a number as the key has it: calls that share an entry have the same tags."""
-
-    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        value, used = super().get_field(field_name, args, kwargs)
-        return untyped(value), used
 
 
 class _Anything:
@@ -138,6 +130,10 @@ def _by_callable(
 
 def _names(template: str) -> Iterator[str]:
     """Yield the names that `template` uses, those in a format such as {price:{width}} included."""
+    if "{" not in template and "}" not in template:
+        return
+    from string import Formatter  # noqa: PLC0415  # a twentieth of the block's import time, for templates alone
+
     try:
         for _, field, form, _ in Formatter().parse(template):
             if field is not None:
