@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -44,6 +43,8 @@ class CompressedImage:
     """Hash of `data`, in hex."""
 
     def __post_init__(self) -> None:
+        import hashlib  # noqa: PLC0415  # loads OpenSSL: a tenth of the import time of the block
+
         object.__setattr__(self, "sha256", hashlib.sha256(self.data).hexdigest())
 
     @property
