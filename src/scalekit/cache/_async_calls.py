@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._async_warming import AsyncWarming
 from scalekit.cache._freshness import lead_of
-from scalekit.cache._function import finished
+from scalekit.cache._methods import finished
 from scalekit.cache._signature import MOST_REMEMBERED, Remembered
 
 if TYPE_CHECKING:

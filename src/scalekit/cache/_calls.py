@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._freshness import lead_of
-from scalekit.cache._function import finished
+from scalekit.cache._methods import finished
 from scalekit.cache._signature import MOST_REMEMBERED, Remembered
 from scalekit.cache._warming import Warming
 
