@@ -27,8 +27,8 @@ from scalekit.testing._cache_probe import place
 
 _LOG = 1 << 20
 _HEAD = 16  # the source, and whether anything stale was found
-_RECORD = struct.Struct("<qd")
-_NUMBER = struct.Struct("<q")
+_RECORD = struct.Struct("=qd")
+_NUMBER = 8
 _READS_PER_INVALIDATION = 400
 KEYS = 3
 
@@ -39,6 +39,9 @@ class Shared:
     def __init__(self, path: Path, processes: int):
         self._file = path.open("r+b")
         self._map = mmap.mmap(self._file.fileno(), _HEAD + processes * _LOG)
+        # Numbers that others read without the lock go through this view, which moves 8 aligned bytes at once.
+        # `struct` moves one after the other: a reader has seen 255 become 0 before it was 256.
+        self._numbers = memoryview(self._map).cast("q")
         self._processes = processes
 
     @staticmethod
@@ -47,40 +50,40 @@ class Shared:
 
     @property
     def source(self) -> int:
-        return _NUMBER.unpack_from(self._map, 0)[0]
+        return self._numbers[0]
 
     @property
     def found(self) -> bool:
-        return bool(_NUMBER.unpack_from(self._map, 8)[0])
+        return bool(self._numbers[1])
 
     def find(self) -> None:
-        _NUMBER.pack_into(self._map, 8, 1)
+        self._numbers[1] = 1
 
     def grow(self) -> int:
         fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
-            _NUMBER.pack_into(self._map, 0, self.source + 1)
+            self._numbers[0] += 1
             return self.source
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def log(self, process: int, number: int) -> None:
         start = _HEAD + process * _LOG
-        count = _NUMBER.unpack_from(self._map, start)[0]
-        at = start + _NUMBER.size + count * _RECORD.size
+        count = self._numbers[start // _NUMBER]
+        at = start + _NUMBER + count * _RECORD.size
         if at + _RECORD.size <= start + _LOG:
             _RECORD.pack_into(self._map, at, number, time.monotonic())
-            _NUMBER.pack_into(self._map, start, count + 1)  # last: what is counted is whole
+            self._numbers[start // _NUMBER] = count + 1  # last: what is counted is whole
 
     def least(self, process: int, proven: float) -> int:
         """The least number that a read which begins now may get in this process."""
         least = 0
         for other in range(self._processes):
             start = _HEAD + other * _LOG
-            count = _NUMBER.unpack_from(self._map, start)[0]
+            count = self._numbers[start // _NUMBER]
             while count:
                 number, returned = _RECORD.unpack_from(
-                    self._map, start + _NUMBER.size + (count - 1) * _RECORD.size
+                    self._map, start + _NUMBER + (count - 1) * _RECORD.size
                 )
                 if other == process or returned < proven:
                     least = max(least, number)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -238,6 +240,29 @@ def test_from_within_the_commit_of_a_savepoint(session, log):
     assert log == []
     session.commit()
     assert log == [("cache", "b")]
+
+
+@pytest.mark.parametrize("kind", ["commit", "savepoint", "task"])
+def test_the_process_s_first_may_come_from_within_a_commit(kind):
+    """What hears of commits is imported with the first call: this commit it has not heard begin."""
+    command = [sys.executable, "-m", "tests.cache.sqlalchemy.first_wish", kind]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "tag\n"
+
+
+@pytest.mark.parametrize("kind", ["Session", "begin_nested"])
+def test_the_first_within_what_can_only_be_rolled_back_is_undone(engine, log, kind):
+    row = make_mapped()
+    with Session(engine) as session:
+        add(session, 1)
+        begun = session if kind == "Session" else session.begin_nested()
+        session.add(row(1))
+        with pytest.raises(IntegrityError):
+            session.flush()
+        assert not session.is_active
+        invalidate_on_commit(session, Told(log), "a")
+        begun.rollback()
+        session.commit()
+    assert log == []
 
 
 # -- savepoints ---------------------------------------------------------------------------------------

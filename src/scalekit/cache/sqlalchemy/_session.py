@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
+from sqlalchemy.exc import InvalidRequestError, PendingRollbackError
 from sqlalchemy.orm import Session, scoped_session
 
 from scalekit.cache.sqlalchemy._delivery import deliver, deliver_from_greenlet
@@ -64,9 +65,29 @@ def plain_session(session: Any) -> tuple[Session, bool]:
 
 def wish(session: Session, cache: Any, tags: dict[str, float], *, is_async: bool) -> None:
     """Remember `tags` of `cache` until the transaction of `session` ends."""
-    remembered: SessionWishes = session.info.setdefault(_KEY, SessionWishes())
+    remembered: SessionWishes | None = session.info.get(_KEY)
+    if remembered is None:
+        remembered = session.info[_KEY] = SessionWishes()
+        if _is_committed(session):
+            # The process's first wish comes from a listener of this very commit, and this file was not
+            # imported when that began.
+            _after_commit(session)
     remembered.is_async = is_async
     remembered.by_savepoint.setdefault(session.get_nested_transaction(), Wishes()).add(cache, tags)
+
+
+def _is_committed(session: Session) -> bool:
+    """Return whether a transaction or savepoint of `session` is committed, and not closed yet."""
+    transaction = session.get_nested_transaction() or session.get_transaction()
+    if transaction is None or transaction.is_active:
+        return False
+    try:
+        session.connection()  # sends nothing: it says why it may not
+    except PendingRollbackError:
+        return False
+    except InvalidRequestError:
+        return True
+    return False
 
 
 def _after_commit(session: Session) -> None:
