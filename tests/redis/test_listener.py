@@ -140,7 +140,7 @@ def test_it_ends_with_the_last_who_listens(kind, redis_url, monkeypatch):
 
         wait_until(over, "nobody listens any more")
         assert gone() is None
-        assert len(threads()) == before
+        wait_until(lambda: len(threads()) == before, "its thread, which has let go of it, is over")
 
 
 def test_a_link_that_is_forgotten_ends_its_thread(redis_url):

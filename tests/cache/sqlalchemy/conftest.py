@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import logging
 import sqlite3
 import uuid
 from contextlib import contextmanager
@@ -145,3 +147,26 @@ def new_world(kind, url):
 def world(kind, url):
     with new_world(kind, url) as made:
         yield made
+
+
+def loses(test):
+    """Mark a test that cancels calls, where drivers and SQLAlchemy 2.0 lose connections: not ours to close."""
+    for mark in (
+        pytest.mark.usefixtures("collected"),
+        pytest.mark.filterwarnings("ignore::ResourceWarning"),
+        pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    ):
+        test = mark(test)
+    return test
+
+
+@pytest.fixture
+def collected():
+    """Collect what a test has lost when it is over, and not in somebody else's test.
+
+    Nor shall the log keep it, whose records have the errors in them.
+    """
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+    gc.collect()

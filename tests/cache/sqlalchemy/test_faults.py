@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +11,6 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import wraps
 
 import pytest
 from sqlalchemy import create_engine, event, text
@@ -26,7 +23,7 @@ from scalekit.cache.sqlalchemy._async_deadline import LoopDeadline
 from scalekit.cache.sqlalchemy._deadline import Deadline
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
 from scalekit.testing._cache_probe import place
-from tests.cache.sqlalchemy.conftest import NOW, SLOT, new_world
+from tests.cache.sqlalchemy.conftest import NOW, SLOT, loses, new_world
 
 REMOTE = ["psycopg", "async psycopg", "asyncpg"]
 # Nothing here is about how fast a busy machine is, only about not waiting for ever.
@@ -336,27 +333,6 @@ def test_never_stale_while_the_server_is_killed_and_restarted(postgres):  # noqa
 
 
 # -- cancelled ----------------------------------------------------------------------------------------
-
-
-def loses(scenario):
-    """Make a test of a scenario in which asyncpg and SQLAlchemy 2.0 lose connections, not ours to close.
-
-    They are collected here, where it is expected, and not in somebody else's test; nor shall the log keep
-    them, whose records have the errors in them.
-    """
-
-    @pytest.mark.filterwarnings("ignore::ResourceWarning")
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-    @wraps(scenario)
-    def test(**fixtures):
-        logging.disable()
-        try:
-            scenario(**fixtures)
-        finally:
-            logging.disable(logging.NOTSET)
-        gc.collect()
-
-    return test
 
 
 @pytest.mark.parametrize("kind", ["aiosqlite", *REMOTE[1:]])

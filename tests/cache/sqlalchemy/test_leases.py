@@ -16,7 +16,7 @@ from scalekit.cache import AsyncCache, AsyncLeasingCacheStore, Cache, LeasingCac
 from scalekit.cache.sqlalchemy import _async, _leases, _operations, _sync
 from scalekit.cache.sqlalchemy._record import lease_name
 from tests.cache.sqlalchemy import elected
-from tests.cache.sqlalchemy.conftest import SLOT, new_world
+from tests.cache.sqlalchemy.conftest import SLOT, loses, new_world
 from tests.servers.lifeline import wait_until
 
 KEY = "shop:k"
@@ -265,6 +265,7 @@ def test_a_store_that_fails_costs_loads_and_no_election(world):
 
 
 @pytest.mark.parametrize("kind", ["aiosqlite", "async psycopg", "asyncpg"])
+@loses
 def test_who_is_cancelled_while_waiting_or_loading_leaves_nothing(world):
     async def scenario():
         one, other = AsyncCache(world.store), AsyncCache(world.new_store())
