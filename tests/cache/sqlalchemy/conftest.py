@@ -150,7 +150,7 @@ def world(kind, url):
 
 
 def loses(test):
-    """Mark a test that cancels calls, where drivers and SQLAlchemy 2.0 lose connections: not ours to close."""
+    """Mark a test that cancels calls: drivers and SQLAlchemy 2.0 lose connections then, not ours to close."""
     for mark in (
         pytest.mark.usefixtures("collected"),
         pytest.mark.filterwarnings("ignore::ResourceWarning"),

@@ -1,4 +1,4 @@
-"""The first invalidation of a process, wished from within a commit: `python -m tests.cache.sqlalchemy.first_wish …`."""
+"""The first invalidation of a process, wished from within a commit: `python -m` and a kind."""
 
 from __future__ import annotations
 
