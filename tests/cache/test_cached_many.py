@@ -405,6 +405,26 @@ def test_without_a_lock_each_batch_loads_for_itself(face, gate):
     assert len(shelf.asked) == 2, "and they are stored"
 
 
+class Sku:
+    """Two of these are not equal, but what one stands for in a key may be what another does."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def __cache_key__(self):
+        return self.code.upper()
+
+
+@pytest.mark.parametrize("lock", ["process", None])
+def test_ids_of_one_key_are_all_answered_by_the_first_call_too(face, lock):
+    find = face.cached_many(lambda ids: {sku: sku.code for sku in ids}, ttl=60, lock=lock, stale_if_error=60)
+    skus = [Sku("a"), Sku("A"), Sku("b")]
+    for method in (lambda: face(find, skus), lambda: face(find.refresh, *skus), lambda: face(find, skus)):
+        items = method()
+        assert list(items) == skus
+        assert [item.upper() for item in items.values()] == ["A", "A", "B"]
+
+
 # -- what is absent, and what is gone --------------------------------------------------------------
 
 

@@ -121,7 +121,7 @@ class ReadMany:
 
     def _join(
         self,
-        wanted: Mapping[Ident, Wanted],
+        wanted: Mapping[Ident, Sequence[Wanted]],
         load: Callable[[Sequence[Hashable]], Any],
         policy: CachePolicy,
         *,
@@ -133,16 +133,16 @@ class ReadMany:
         def fill(idents: Sequence[Ident]) -> dict[Ident, Any]:
             found: dict[Ident, Any] = {}
             if missed:  # what has landed since we looked may be in the store by now
-                entries = self._look([wanted[ident].slot for ident in idents])
+                entries = self._look([wanted[ident][0].slot for ident in idents])
                 for ident, entry in zip(idents, entries, strict=True):
                     if isinstance(entry, Entry) and self._reads.serves(entry, policy):
                         found[ident] = entry.value
-            left = {ident: wanted[ident] for ident in idents if ident not in found}
+            left = {ident: wanted[ident][0] for ident in idents if ident not in found}
             return found | (self._load(left, load, policy) if left else {})
 
         timeout = cast("float | None", policy.load_timeout)
         brought = self._reads.flights.join_many(list(wanted), fill, timeout=timeout)
-        return {wanted[ident].id: value for ident, value in brought.items()}
+        return {item.id: value for ident, value in brought.items() for item in wanted[ident]}
 
     def _load(
         self, wanted: Mapping[Ident, Wanted], load: Callable[[Sequence[Hashable]], Any], policy: CachePolicy

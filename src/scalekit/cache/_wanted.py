@@ -45,12 +45,16 @@ def begun(wanted: Iterable[Wanted], snapshots: Iterable[Snapshot]) -> list[Wante
     return [item._replace(snapshot=next(left)) if item.snapshot is None else item for item in wanted]
 
 
-def by_flight(wanted: Iterable[Wanted], *, alone: bool = False) -> dict[Ident, Wanted]:
-    """Return `wanted` by the flights that bring them; `alone`, they share none with other calls."""
-    flights: dict[Ident, Wanted] = {}
+def by_flight(wanted: Iterable[Wanted], *, alone: bool = False) -> dict[Ident, list[Wanted]]:
+    """Return `wanted` by the flights that bring them; `alone`, they share none with other calls.
+
+    Several come with one flight if their ids have one key: one is loaded, and it answers for all of them, as
+    it would if it were stored already.
+    """
+    flights: dict[Ident, list[Wanted]] = {}
     for item in wanted:
         snapshot = Blind.made() if alone else cast("Snapshot", item.snapshot)
-        flights[item.slot.key, snapshot] = item
+        flights.setdefault((item.slot.key, snapshot), []).append(item)
     return flights
 
 
