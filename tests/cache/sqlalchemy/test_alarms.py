@@ -31,6 +31,26 @@ def test_calls_are_made_in_the_order_of_their_times(alarms):
     assert made == [1, 2, 3]
 
 
+def test_a_finaliser_may_set_one_while_another_is_being_set(alarms, monkeypatch):
+    """It runs in the thread that the collector finds, wherever that is at the moment."""
+    made, done = [], threading.Event()
+    push, finalisers = _alarms.heappush, [lambda: alarms.set(monotonic(), lambda: made.append("finaliser's"))]
+
+    def interrupted(heap, item):
+        while finalisers:
+            finalisers.pop()()
+        push(heap, item)
+
+    def sets():
+        alarms.set(monotonic() + 0.01, done.set)
+
+    monkeypatch.setattr(_alarms, "heappush", interrupted)
+    thread = threading.Thread(target=sets, daemon=True)
+    thread.start()
+    assert done.wait(PATIENCE)
+    assert made == ["finaliser's"]
+
+
 def test_one_that_comes_earlier_wakes_the_thread(alarms):
     done = threading.Event()
     alarms.set(monotonic() + 3_600, lambda: None)

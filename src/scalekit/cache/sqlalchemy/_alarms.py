@@ -75,7 +75,8 @@ class Alarms:
 
     def renew(self) -> None:
         """Begin anew, with nothing set."""
-        self._changed = threading.Condition(threading.Lock())
+        # Re-entrant: the garbage collector may run a finaliser in here, and that may use a store.
+        self._changed = threading.Condition(threading.RLock())
         self._set: list[tuple[float, int, Alarm]] = []
         self._numbers = count()
         self._thread: threading.Thread | None = None
