@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
 from scalekit.cache import AsyncCache, Cache, MemoryCacheStore
-from scalekit.errors import ConfigurationError, SerialisationError
+from scalekit.errors import BackendError, ConfigurationError, SerialisationError
 from scalekit.testing import Gate
 from tests.cache.either import DEADLINE, Async, Source, Sync
 from tests.servers.lifeline import wait_until
@@ -64,6 +65,48 @@ def test_a_value_that_cannot_be_written_is_an_error_of_the_warm_up(face):
     report = face(face.cached(Source(), ttl=10).warm, [(7,)])
     assert (report.loaded, report.failed) == (0, 1)
     assert [type(error) for _, error in report.errors] == [SerialisationError]
+
+
+@pytest.mark.parametrize("operation", ["read", "write"])
+def test_what_a_failing_store_has_not_got_is_an_error_of_the_warm_up(face, operation):
+    """Told as loaded, it lets a deployment go on whose first users then wait for each value."""
+    down = BackendError("memory", operation, "down")
+
+    class Down(MemoryCacheStore):
+        __slots__ = ()
+
+        def read(self, slot, now, /):
+            return failing("read") or super().read(slot, now)
+
+        def write(self, slot, entry, snapshot, now, /):
+            return failing("write") or super().write(slot, entry, snapshot, now)
+
+    def failing(name):
+        if name == fails:
+            raise down
+
+    fails = None
+    face.cache = type(face.cache)(Down(), clock=face.clock)
+    inner = face.cached(Source(), ttl=60, version="inner")
+
+    def load(x):
+        nonlocal fails
+        if x == 3:
+            fails = operation
+        yield partial(inner, x)
+        if x == 3:
+            fails = None
+        return x
+
+    find = face.cached(load, ttl=10)
+    assert face(find.warm, [(3,)]).loaded == 1, "what fails inside of a loader is not about its value"
+    face.clock.advance(20)
+    fails = operation
+    report = face(find.warm, [(1,), (2,)], concurrency=1)
+    assert (report.loaded, report.failed) == (0, 2)
+    assert report.errors == (((1,), down), ((2,), down))
+    fails = None
+    assert face(find.warm, [(1,), (2,)]).loaded == 2
 
 
 def test_warming_is_bounded():

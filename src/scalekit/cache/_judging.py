@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from scalekit.cache._entry import Entry
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from scalekit.cache._policy import CachePolicy
     from scalekit.cache._watch import Watch
     from scalekit.errors import BackendError
+
+excusing: ContextVar[list[BackendError] | None] = ContextVar("scalekit.cache.excusing", default=None)
+"""Where to put the failures that a call does not notice, for a caller who wants to know of them."""
 
 
 class Judging:
@@ -74,3 +78,6 @@ class Judging:
         self.watch.failed(operation, error, key=slot.key)
         if self._raises:
             raise error
+        excused = excusing.get()
+        if excused is not None:
+            excused.append(error)

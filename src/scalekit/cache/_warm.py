@@ -22,7 +22,7 @@ class WarmReport(NamedTuple):
 
     `present` counts the calls whose value was there, or was being loaded for somebody else. `errors` has the
     first ten that failed, as pairs of the call, as it was given, and its exception; a load counts as failed
-    also if a stale value answers for it.
+    also if a stale value answers for it, or if the store failed and has not got its value.
     """
 
     loaded: int

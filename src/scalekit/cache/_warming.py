@@ -6,6 +6,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from scalekit.cache._judging import excusing
 from scalekit.cache._warm import Tally, checked_calls
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from scalekit.cache._plan import Plan
     from scalekit.cache._read_through import ReadThrough
     from scalekit.cache._warm import OnProgress, WarmCall, WarmReport
+    from scalekit.errors import BackendError
 
 
 class Warming:
@@ -48,19 +50,27 @@ class Warming:
         slot = self._plan.slot(self._plan.signature.arguments(*args, **kwargs))
         function = partial(self._plan.function, *args, **kwargs)
         outcome, why = "present", None
+        excused: list[BackendError] = []
 
         def load() -> Any:
             nonlocal outcome, why
+            inner = excusing.set(None)  # what is cached in there is another matter
             try:
                 value = function()
             except Exception as error:
                 outcome, why = "failed", error  # even if a stale value answers for it
                 raise
+            finally:
+                excusing.reset(inner)
             outcome = "loaded"
             return value
 
+        known = excusing.set(excused)
         try:
             self._reads.get(slot, load, self._plan.policy, behind=function)
         except Exception as error:  # noqa: BLE001  # the report has it; the others go on
             return "failed", error
-        return outcome, why
+        finally:
+            excusing.reset(known)
+        # Loaded for nothing: the store could not take it, and who asks for it next has to load it.
+        return ("failed", excused[0]) if outcome == "loaded" and excused else (outcome, why)

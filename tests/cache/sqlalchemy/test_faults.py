@@ -326,6 +326,7 @@ def test_never_stale_while_the_server_is_killed_and_restarted(postgres):  # noqa
         write()
         for task in tasks:
             task.result(60)
+    cache.join(timeout="60s")  # what is queued is delivered, and not in the time of another test
     engine.dispose()
     postgres.psql("DROP TABLE IF EXISTS scalekit_cache")
     assert hits > 100
