@@ -127,6 +127,30 @@ def test_calls_that_share_an_entry_have_its_tags(either, watched, first, other):
     assert face(shelf, [other]) == {other: 2}
 
 
+@pytest.mark.parametrize(
+    ("first", "other", "plain"),
+    [
+        ([1.0, "1.0"], [True, "1.0"], [1, "1.0"]),
+        ((1, (2.0, 2.5)), (1.0, (2, 2.5)), (1, (2, 2.5))),
+        ({1.0: [True]}, {1: [1]}, {1: [1]}),
+        ({2.0}, {2}, {2}),
+        (frozenset([True]), frozenset([1.0]), frozenset([1])),
+    ],
+)
+def test_containers_whose_numbers_are_equal_are_written_alike(first, other, plain):
+    cache, runs = Cache(), []
+
+    @cache.cached(ttl=60, typed=False, tags=["u:{what}"])
+    def find(what):
+        runs.append(what)
+
+    find(first)
+    find(other)
+    cache.invalidate_tags(f"u:{plain}")
+    find(first)
+    assert runs == [first, first]
+
+
 def test_numbers_inside_an_argument_are_written_alike_too():
     cache = Cache()
     seen = []
