@@ -554,7 +554,7 @@ def test_an_invalidation_that_fails_drops_the_copies_all_the_same(kind, own_redi
         own_redis.thaw()
 
 
-def test_before_the_first_connection_and_without_any_the_far_store_answers(kind, own_redis):
+def test_before_the_first_connection_and_without_any_the_far_store_answers(kind, own_redis, caplog):
     own_redis.cmd("ACL", "SETUSER", "app", "on", ">geheim", "~*", "&*", "+@all", "-client|tracking")
     with Tiers(kind, f"redis://app:geheim@127.0.0.1:{own_redis.port}") as tiers:
         tiers.put("value")
@@ -563,6 +563,13 @@ def test_before_the_first_connection_and_without_any_the_far_store_answers(kind,
         assert not tiers.store.coherent
         wait_until(lambda: tiers.call(lambda: tiers.store.listening_error) is not None, "it was refused")
         assert "client|tracking" in str(tiers.call(lambda: tiers.store.listening_error))
+        wait_until(lambda: own_redis.calls().get("hello", 0) > 3, "it tries again and again")
+        own_redis.cmd("ACL", "SETUSER", "app", "+client|tracking")
+        wait_until(lambda: tiers.call(lambda: tiers.store.coherent), "it is allowed now")
+        assert tiers.call(lambda: tiers.store.listening_error) is None
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("scalekit", "WARNING")
+    assert "client|tracking" in record.getMessage()
 
 
 def test_there_is_no_error_where_nothing_went_wrong(kind, redis_url):

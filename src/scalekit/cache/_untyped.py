@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from string import Formatter
-from typing import Any
+from typing import Any, cast
 
 from scalekit.cache._key import untyped
 
@@ -18,7 +18,7 @@ class UntypedFormatter(Formatter):
 
 def _alike(value: Any) -> Any:
     """Return `value` with the numbers in it, however deep, as the key has them."""
-    kind: Any = type(value)
+    kind = cast("Any", type(value))
     if kind in _PLAIN:
         return kind(map(_alike, value))
     if kind is dict:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from scalekit.redis._audience import Audience, Bell
-from scalekit.redis._listener import LINGER, pause_after
+from scalekit.redis._listener import LINGER, pause_after, tell_refusal
 from scalekit.redis._masters import TOPOLOGY, Asked, OneMaster, Unknown, masters_of
 from scalekit.redis._session import NEVER, Session
 
@@ -87,6 +87,7 @@ class AsyncListener:
                 failures = 0
                 continue
             except Exception as error:  # noqa: BLE001  # whatever it is, it ends the session and not the task
+                tell_refusal(error, self.error)
                 self.error = error
             finally:
                 await self._end(session)

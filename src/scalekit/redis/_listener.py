@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from scalekit.redis._audience import Audience, Bell
 from scalekit.redis._masters import TOPOLOGY, Asked, OneMaster, Unknown, masters_of
-from scalekit.redis._session import NEVER, Session
+from scalekit.redis._session import NEVER, Refused, Session
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -36,6 +36,19 @@ _ENDING = 2.0
 def pause_after(failures: int) -> float:
     """Return how many seconds to wait after so many sessions in a row that came to nothing."""
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+
+
+def tell_refusal(error: Exception, before: Exception | None) -> None:
+    """Log that the server refuses to be listened at, unless it did so `before`.
+
+    An outage is the breaker's to tell; of a missing permission nobody else would.
+    """
+    if not isinstance(error, Refused) or isinstance(before, Refused):
+        return
+    import logging  # noqa: PLC0415  # costs import time that only a refusal should pay
+
+    text = "Redis does not let us listen to its announcements (%s): near tiers stay unused"
+    logging.getLogger("scalekit").warning(text, error)
 
 
 class Listener:
@@ -148,6 +161,7 @@ class Listener:
                     failures = 0
                     continue
                 except Exception as error:  # noqa: BLE001  # whatever it is, it ends the session and not the thread
+                    tell_refusal(error, self.error)
                     self.error = error
                 finally:
                     self._end(session)

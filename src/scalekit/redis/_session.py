@@ -39,6 +39,10 @@ class Broken(Exception):
     """The session is over: a connection is of no more use, or nobody knows who announces what."""
 
 
+class Refused(Broken):
+    """The server does not allow what a session needs; it may go on refusing."""
+
+
 class _Line:
     """The conversation over one connection."""
 
@@ -166,7 +170,7 @@ class Session:
             return
         kind, of = _expect(line, "opening", "probe")
         if isinstance(reply, Refusal):
-            raise Broken(str(reply))
+            raise Refused(str(reply))
         if kind == "probe":
             line.probing = False
             self._check_sign(line, reply)

@@ -38,7 +38,7 @@ class AsyncTieredCacheStore:
     @property
     def listening_error(self) -> Exception | None:
         """What `TieredCacheStore.listening_error` has, of the running event loop's connection."""
-        return self._far.link.listener.error
+        return None if self._near.coherent else self._far.link.listener.error
 
     @property
     def epoch(self) -> object:

@@ -46,11 +46,12 @@ class TieredCacheStore:
 
     @property
     def listening_error(self) -> Exception | None:
-        """Why it is not `coherent`, perhaps: what ended the latest connection, or attempt at one; else None.
+        """Why it is not `coherent`: what ended the latest connection, or attempt at one.
 
-        It is not forgotten when the next connection is made.
+        None while it is, and where nothing has gone wrong yet. That the server refuses is also logged, once,
+        by the logger "scalekit".
         """
-        return self._far.link.listener.error
+        return None if self._near.coherent else self._far.link.listener.error
 
     @property
     def epoch(self) -> object:
