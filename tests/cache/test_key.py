@@ -70,7 +70,7 @@ class Subclass(int):
 
 
 def arguments_text(arguments, names, *, typed):
-    return bracketed(argument_texts(arguments, names, typed=typed))
+    return bracketed(",".join(argument_texts(arguments, names, typed=typed)))
 
 
 def text(value, *, typed=True):
@@ -383,7 +383,7 @@ def test_texts_are_the_same_in_every_process():
     code = """if 1:
         from scalekit.cache._key import argument_texts, bracketed
         values = {"a": {"x", "y", "z", b"b", 1}, "b": {"k": frozenset("abc"), "l": None}, "c": "x" * 500}
-        print(*(bracketed(argument_texts(values, (name,), typed=True)) for name in values), sep="|")
+        print(*(bracketed(",".join(argument_texts(values, (name,), typed=True))) for name in values), sep="|")
     """
     outputs = {
         subprocess.run(

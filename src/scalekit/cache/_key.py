@@ -82,9 +82,8 @@ def argument_texts(arguments: dict[str, Any], names: Iterable[str], *, typed: bo
     return [f"{name}={value_text(arguments[name], name, typed=typed)}" for name in names]
 
 
-def bracketed(texts: list[str]) -> str:
-    """Return the part of a key that stands for arguments with these texts."""
-    text = ",".join(texts)
+def bracketed(text: str) -> str:
+    """Return the part of a key that stands for arguments with this text, one after the other."""
     return f"({text})" if len(text) <= _LONGEST else f"(#{_digest(text)})"
 
 
@@ -128,6 +127,8 @@ def value_text(value: Any, name: str, *, typed: bool) -> str:
 
     `ConfigurationError` for a value of an unsupported type, and for one that is nested too deeply.
     """
+    if typed and (exact := _EXACT.get(classes((value,))[0])) is not None:
+        return exact(value)
     try:
         return _text(value, name, typed=typed)
     except RecursionError as error:

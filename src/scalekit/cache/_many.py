@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from scalekit.cache._function_plan import FunctionPlan
 from scalekit.cache._key import bracketed, value_text
 from scalekit.cache._loader import check_all_lasting
-from scalekit.cache._names import texts
 from scalekit.cache._raised import Raised
 from scalekit.cache._tags import CallTags, compile_templates
 from scalekit.errors import ConfigurationError
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from scalekit.cache.protocols import Serializer
 
 
+_KEPT = 2_048
+"""Slots, or names, that each function keeps, of the ids used lately: half a kilobyte each."""
+
+_LASTING = frozenset([int, str])
+"""Classes of ids that are always written in the same way."""
+
+
 class AbsentItem(LookupError):
     """What stands in a store for an id that the loader had no item for, with `none_ttl`."""
 
@@ -36,7 +43,7 @@ def is_absent(value: object) -> bool:
 class ManyPlan(FunctionPlan):
     """A function of many ids, and where each item is kept."""
 
-    __slots__ = ("ids", "tags")
+    __slots__ = ("_names", "_slots", "_tags_of", "ids", "tags")
 
     _unsaid_remedy = "as an object without a stable text: it is in no key; say so by exclude=('session',)"
 
@@ -70,6 +77,12 @@ class ManyPlan(FunctionPlan):
             )
         (self.ids,) = self.signature.names
         self.tags = _compiled(tags, self.function, typed=typed)
+        # What was given is asked without a detour: it is, for each of many ids.
+        self._tags_of: Callable[[Any], Iterable[str]] = tags if callable(tags) else self._filled
+        kept = lru_cache(_KEPT, typed=True)
+        self._names = kept(self._name_alone)
+        # What a callable says may depend on more than the id.
+        self._slots = None if callable(tags) else kept(partial(self._slot, []))
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call, by name."""
@@ -99,7 +112,8 @@ class ManyPlan(FunctionPlan):
         ids, owner = arguments[self.ids], self.owner_texts(arguments)
         if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
             raise ConfigurationError(self.ids, ids, "as a sequence of ids")
-        return {id_: self._slot(owner, id_) for id_ in dict.fromkeys(cast("Iterable[Hashable]", ids))}
+        slot_of = partial(self._slot, owner) if owner else self._slot_alone
+        return {id_: slot_of(id_) for id_ in dict.fromkeys(cast("Iterable[Hashable]", ids))}
 
     def load(self, arguments: dict[str, Any], ids: Sequence[Hashable]) -> Any:
         """Call the function for `ids`, all else being as in `arguments`."""
@@ -119,13 +133,26 @@ class ManyPlan(FunctionPlan):
     def _owned(self, owner: tuple[Any, ...]) -> dict[str, Any]:
         return {str(self.signature.receiver): receiver for receiver in owner}
 
-    def _key(self, owner: list[str], id_: object) -> str:
-        return self.name + bracketed([*owner, value_text(id_, self.ids, typed=self._typed)])
+    def _slot(self, owner: list[str], id_: Hashable) -> Slot:
+        return self._namespace.slot(self._key(owner, id_), self._tags_of(id_), self.serializer, l1=self.l1)
 
-    def _slot(self, owner: list[str], id_: object) -> Slot:
-        return self._namespace.slot(
-            self._key(owner, id_), self.tags({"id": id_}), self.serializer, l1=self.l1
-        )
+    def _slot_alone(self, id_: Hashable) -> Slot:
+        # Made anew each time, slots are half of what a call costs whose items are all there.
+        if id_.__class__ not in _LASTING:
+            return self._slot([], id_)
+        if self._slots is not None:
+            return self._slots(id_)
+        return self._namespace.slot_named(self._names(id_), self._tags_of(id_), self.serializer, l1=self.l1)
+
+    def _name_alone(self, id_: Hashable) -> str:
+        return self._namespace.key(self._key([], id_))
+
+    def _filled(self, id_: object) -> Iterable[str]:
+        return self.tags({"id": id_})
+
+    def _key(self, owner: list[str], id_: object) -> str:
+        text = value_text(id_, self.ids, typed=self._typed)
+        return self.name + bracketed(",".join([*owner, text]) if owner else text)
 
 
 def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
@@ -150,7 +177,7 @@ def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
 def _compiled(tags: Tags, function: Callable[..., Any], *, typed: bool) -> CallTags:
     """Return what makes an item's tags of its id: templates over {id}, or a callable of it."""
     if callable(tags):
-        return CallTags(lambda arguments: texts(tags(arguments["id"])), None)
+        return CallTags(lambda arguments: tags(arguments["id"]), None)
     return compile_templates(
         tags, ("id",), expected="to name the id alone, as {id}", function=function, typed=typed
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from scalekit.cache._entry import Slot
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scalekit.cache.protocols import Serializer
 
 
@@ -32,11 +34,21 @@ class Namespace:
 
     def tags(self, tags: Iterable[str]) -> list[str]:
         """Return the store's names for `tags`, in their order."""
-        return [self._prefix + tag for tag in texts(tags)]
+        prefix = self._prefix
+        return [
+            prefix + (tag if tag.__class__ is str and tag else nonempty(tag, "tags")) for tag in listed(tags)
+        ]
 
     def slot(self, key: str, tags: Iterable[str], serializer: Serializer, *, l1: bool = True) -> Slot:
         """Return the place of `key` for a value with `tags`; each tag counts once."""
-        return Slot(self.key(key), (self.own_tag, *dict.fromkeys(self.tags(tags))), serializer, l1)
+        return self.slot_named(self.key(key), tags, serializer, l1=l1)
+
+    def slot_named(self, name: str, tags: Iterable[str], serializer: Serializer, *, l1: bool) -> Slot:
+        """Return the same for the store's `name` of a key."""
+        named = self.tags(tags)
+        once = dict.fromkeys(named) if len(named) > 1 else named
+        # Not by the constructor, which is Python and takes twice as long: `cached_many` makes one per id.
+        return _new(Slot, (name, (self.own_tag, *once), serializer, l1))
 
 
 def nonempty(text: str, parameter: str) -> str:
@@ -48,6 +60,17 @@ def nonempty(text: str, parameter: str) -> str:
 
 def texts(tags: Iterable[str]) -> tuple[str, ...]:
     """Return `tags` as a tuple, or raise `ConfigurationError` if they are not texts."""
+    return tuple([nonempty(tag, "tags") for tag in listed(tags)])
+
+
+def listed(tags: Iterable[str]) -> Iterable[str]:
+    """Return `tags`, or raise `ConfigurationError` if they are no list of anything."""
+    # What it is most often is found out first: to ask an abstract class takes ten times as long.
+    if tags.__class__ is list or tags.__class__ is tuple:
+        return tags
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise ConfigurationError("tags", tags, "as a list of texts")
-    return tuple(nonempty(tag, "tags") for tag in tags)
+    return tags
+
+
+_new: Callable[[type[Slot], tuple[Any, ...]], Slot] = cast("Any", tuple).__new__

@@ -62,7 +62,7 @@ class Plan(FunctionPlan):
         else:
             positional, keywords = self.signature.call(arguments)
             texts = [value_text(self._key(*positional, **keywords), "key", typed=self._typed)]
-        return self.name + bracketed([*self.owner_texts(arguments), *texts])
+        return self.name + bracketed(",".join([*self.owner_texts(arguments), *texts]))
 
     def slot_key(self, arguments: dict[str, Any]) -> str:
         """Return the store's name for the key of a call."""

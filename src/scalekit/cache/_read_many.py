@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from scalekit.cache._capabilities import batching
@@ -39,7 +40,13 @@ class ReadMany:
         stale: list[Wanted] = []
         missing: list[Wanted] = []
         entries = self._look(list(slots.values()))
+        # Most are fresh: they are not judged one by one, which takes as long as to read them.
+        fresh_from = inf if policy.early_refresh else self._reads.clock()
         for (id_, slot), found in zip(slots.items(), entries, strict=True):
+            if isinstance(found, Entry) and found.fresh_until > fresh_from:
+                self._reads.watch.hit(slot)
+                answers[id_] = found.value
+                continue
             drawn = chance() if policy.early_refresh else 1.0
             serve, reload = self._reads.judged(slot, found, policy, drawn)
             if isinstance(found, Entry) and serve:

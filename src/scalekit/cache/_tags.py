@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from scalekit.cache._names import nonempty, texts
+from scalekit.cache._names import texts
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def compile_templates(
         _check_shape(template, used[template])
 
     def fill(arguments: dict[str, Any]) -> Iterable[str]:
-        return [nonempty(_filled(each, arguments, function, typed=typed), "tags") for each in templates]
+        return [_filled(each, arguments, function, typed=typed) for each in templates]
 
     if not any("{" in template or "}" in template for template in templates):
         return CallTags(lambda _: templates, frozenset())
@@ -123,7 +123,7 @@ def _by_callable(
 ) -> Callable[[dict[str, Any]], Iterable[str]]:
     def tags(arguments: dict[str, Any]) -> Iterable[str]:
         positional, keywords = signature.call(arguments)
-        return texts(function(*positional, **keywords))
+        return function(*positional, **keywords)
 
     return tags
 

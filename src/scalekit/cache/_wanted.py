@@ -96,4 +96,14 @@ def writes_of(
 
 def present(items: Mapping[Hashable, Any], order: Iterable[Hashable]) -> dict[Hashable, Any]:
     """Return those of `items` that there are, in the `order` of their ids."""
-    return {id_: unwrapped(items[id_]) for id_ in order if id_ in items and not is_absent(items[id_])}
+    there: dict[Hashable, Any] = {}
+    for id_ in order:
+        if id_ not in items:
+            continue
+        value = items[id_]
+        if isinstance(value, Raised):
+            if is_absent(value):
+                continue
+            value = unwrapped(value)
+        there[id_] = value
+    return there
