@@ -27,7 +27,7 @@ from tests.servers.cluster import RedisCluster
 from tests.servers.redis import RedisServer, preferred
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 ROUNDS = 9
 CALLS = 1_500
@@ -113,11 +113,26 @@ def batches(client: Any) -> Ratios:
             client.set(name, RAW)
         filled(store, PRODUCTS)
         now = time.monotonic()
+        cache = Cache(store, namespace="bench")
+
+        @cache.cached_many(ttl="1h", tags=lambda id_: [f"product:{id_}"])
+        def each(ids: Sequence[int]) -> dict[int, Any]:
+            return dict.fromkeys(ids, VALUE)
+
+        @cache.cached_many(ttl="1h", tags=["products"])
+        def alike(ids: Sequence[int]) -> dict[int, Any]:
+            return dict.fromkeys(ids, VALUE)
+
+        ids = list(range(BATCH))
+        assert each(ids) == alike(ids) == dict.fromkeys(ids, VALUE)
         figures = compared({
             "redis-py MGET of 100": repeated(lambda: client.mget(names), 100),
             "the same, values decoded": repeated(lambda: list(map(PLAIN.loads, client.mget(names))), 100),
-            "store.read_many of 100": repeated(lambda: store.read_many(PRODUCTS, now), 100),
+            "store.read_many of 100, each its own tag": repeated(lambda: store.read_many(PRODUCTS, now), 100),
+            "cached_many call of 100, one tag": repeated(lambda: alike(ids), 100),
+            "cached_many call of 100, each its own tag": repeated(lambda: each(ids), 100),
         })  # fmt: skip
+        assert cache.stats().loads == 2
         assert all(isinstance(found, Entry) for found in store.read_many(PRODUCTS, now))
     return figures
 
