@@ -40,8 +40,7 @@ def invalidate_on_commit(
     `settle` is for loaders that read from replicas: the tags are invalidated once more that much later, when
     the replicas have the change. It happens in the background and ends with the process or the event loop.
 
-    A `Session` takes a `Cache`, an `AsyncSession` an `AsyncCache`; `ConfigurationError` for other pairs, and
-    without any tag, which could be meant as everything.
+    A `Session` takes a `Cache`, an `AsyncSession` an `AsyncCache`; `ConfigurationError` for other pairs.
     """
     require("sqlalchemy", extra="sqlalchemy", needed_by="invalidate_on_commit")
     from scalekit.cache.sqlalchemy._session import plain_session, wish  # noqa: PLC0415  # only with it
@@ -57,6 +56,4 @@ def invalidate_on_commit(
     # By now, for an error after the commit would come too late.
     registry = getattr(cache, "_registry", None)
     literal = registry.literal(tags) if isinstance(registry, Registry) else texts(tags)
-    if not literal:
-        raise ConfigurationError("tags", literal, "to name at least one")
     wish(real, cache, dict.fromkeys(literal, later), is_async=is_async)
