@@ -238,11 +238,11 @@ def logger(caplog):
 
 
 def test_log_to_writes_one_line_at_info(logger, caplog):
-    event = Loaded("load", attempts=2, key="a\nb")
+    event = Loaded("load", attempts=2, key="shop:find('é', 1)")
     log_to(logger)(event)
     [record] = caplog.records
     assert (record.name, record.levelno) == ("tests.events", logging.INFO)
-    assert record.getMessage() == "cache.load ok"
+    assert record.getMessage() == "cache.load ok shop:find('é', 1)"
     assert record.scalekit == event.fields()
 
 
@@ -251,8 +251,8 @@ class Failed(Event):
 
     __slots__ = ("error",)
 
-    def __init__(self, error):
-        super().__init__("cache", "store", outcome="error")
+    def __init__(self, error, key=None):
+        super().__init__("cache", "store", outcome="error", key=key)
         self.error = error
 
 
@@ -276,11 +276,21 @@ def test_what_went_wrong_is_written_where_only_warnings_are(logger, caplog):
 
 def test_the_line_has_the_text_of_the_error_if_there_is_one(logger, caplog):
     log_to(logger)(Failed(OSError("gone\n  for 100% good")))
+    log_to(logger)(Failed(OSError("gone"), "user:7"))
     log_to(logger)(Failed(None))
     assert [record.getMessage() for record in caplog.records] == [
         "cache.store error: OSError: gone for 100% good",
+        "cache.store error user:7: OSError: gone",
         "cache.store error",
     ]
+
+
+@pytest.mark.parametrize("key", ["a\nb", "a\u2028b", "a\x1b[2Jb", "\ud800"])
+def test_a_key_does_not_end_the_line(logger, caplog, key):
+    log_to(logger)(Event("ratelimit", "hit", key=key))
+    [record] = caplog.records
+    assert record.getMessage() == f"ratelimit.hit ok {key!r}"
+    assert record.scalekit["key"] == key
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.WARNING])

@@ -128,9 +128,10 @@ def fan_out(*hooks: Hook) -> Hook:
 def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
     """Return a hook that writes each event to `logger` as one line; `level` defaults to INFO (20).
 
-    What went wrong, an outcome "error" or "open", is written as WARNING if `level` is lower, and with the
-    text of its error if the event has one. The event's fields are in the record's attribute `scalekit`.
-    Raises `ConfigurationError` for what is no logger, such as its name, and for a level that is no integer.
+    The line has the key, if the event has one. What went wrong, an outcome "error" or "open", is written as
+    WARNING if `level` is lower, and with the text of its error if there is one. The event's fields are in the
+    record's attribute `scalekit`. Raises `ConfigurationError` for what is no logger, such as its name,
+    and for a level that is no integer.
     """
     import logging  # noqa: PLC0415  # whoever has a logger has loaded it; the others need not
 
@@ -146,6 +147,8 @@ def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
             return
         fields = event.fields()
         line = f"{event.block}.{event.name} {event.outcome}"
+        if event.key is not None:
+            line += f" {_on_one_line(event.key)}"
         error = fields.get("error") if wrong else None
         if error is not None:
             # One line, whatever a driver's error has: SQLAlchemy's has a statement on lines of its own.
@@ -153,6 +156,11 @@ def log_to(logger: logging.Logger, *, level: int = 20) -> Hook:
         logger.log(due, "%s", line, extra={"scalekit": fields})
 
     return write
+
+
+def _on_one_line(key: str) -> str:
+    """Return `key`, or its `repr` if it would not stay on the line: clients may choose what is in a key."""
+    return key if key.isprintable() else repr(key)
 
 
 class Counters:

@@ -245,7 +245,7 @@ def test_an_invalidation_or_a_set_that_fails_is_raised(either):
         with pytest.raises(BackendError):
             face(call, *args)
     with pytest.raises(BackendError):
-        face(face.cache.set, "k", 1, ttl=1)
+        face(face.cache.set, "k", 1, ttl=1, tags=["t"])
     told = [(event.name, event.outcome, event.operation) for event in face.events]
     assert told == [
         ("store", "error", "invalidate"),
@@ -260,8 +260,12 @@ def test_an_invalidation_or_a_set_that_fails_is_raised(either):
         ("store", "error", "invalidate"),
         ("clear", "error", None),
         ("store", "error", "write"),
-        ("delete", "error", None),
+        ("set", "error", None),
     ]
+    assert {(event.name, event.key, event.tags) for event in face.events[-2:]} == {
+        ("store", "cache:k", ()),
+        ("set", "cache:k", ("cache:", "cache:t")),
+    }
     assert face.stats() == (0, 0, 0, 0, 0, 0, 6)
 
 
@@ -302,11 +306,11 @@ def test_a_queued_invalidation_is_believed_before_it_is_delivered(either, switch
     queue = [
         (event.name, event.outcome, event.key, event.tags)
         for event in face.events
-        if event.name in {"delete", "invalidate"}
+        if event.name in {"delete", "invalidate", "set"}
     ]
     assert queue == [
         ("invalidate", "queued", None, ("cache:t",)),
-        ("delete", "queued", "cache:k", ()),
+        ("set", "queued", "cache:k", ("cache:",)),
         ("delete", "replayed", "cache:k", ()),
         ("invalidate", "replayed", None, ("cache:t",)),
     ]

@@ -370,6 +370,24 @@ def test_a_class_may_take_back_the_key_that_it_inherits():
     assert find.key(Shelf(), 1).endswith("(x=1)")
 
 
+@pytest.mark.parametrize("own", ["abc", 7, property(lambda self: "abc")])
+def test_a_key_of_its_own_is_a_method(own):
+    class Shelf:
+        __cache_key__ = own
+
+        @Cache().cached(ttl=60)
+        def find(self, x):
+            return x
+
+    shelf = Shelf()
+    for name, call in (("x", lambda: text(shelf)), ("self", lambda: shelf.find(1))):
+        with pytest.raises(
+            ConfigurationError,
+            match=rf"expected {name} as an object whose __cache_key__ is a method, not (7|'abc');",
+        ):
+            call()
+
+
 def test_a_long_text_is_replaced_by_its_digest():
     long, longer = "x" * 10_000, "x" * 10_001
     one, two = (arguments_text({"a": value}, ("a",), typed=True) for value in (long, longer))

@@ -112,7 +112,8 @@ def test_a_value_that_is_set_is_stored_whatever_happens_meanwhile(calls):
 @pytest.mark.parametrize(
     ("store", "given", "complaint"),
     [
-        (RedisCacheStore, "redis://localhost", "a RedisLink or a client of redis; got"),
+        (RedisCacheStore, "redis://h", r"a client of redis \(of a URL, RedisLink.from_url\(url\)\); got"),
+        (AsyncRedisCacheStore, "redis://h", r"client of redis.asyncio \(of a URL, AsyncRedisLink.from_url\("),
         (RedisCacheStore, None, "a RedisLink or a client of redis; got None"),
         (RedisCacheStore, redis.asyncio.Redis(), r"client of redis \(AsyncRedisCacheStore takes those"),
         (RedisCacheStore, AsyncRedisLink(redis.asyncio.Redis()), r"redis \(AsyncRedisCacheStore takes those"),

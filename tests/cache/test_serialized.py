@@ -116,3 +116,32 @@ def test_dumps_returns_bytes(cache, around, long):
         name = "int" if kind is len else "str"
         with pytest.raises(SerialisationError, match=rf"^Other\.dumps\(\) returned {name}, not bytes$"):
             find(1)
+
+
+@pytest.mark.parametrize("around", [None, "errors", "compressed"])
+@pytest.mark.parametrize(("value", "cause"), [({1}, TypeError), ("\ud800", ValueError)])
+def test_what_dumps_refuses_with_an_error_of_its_own_cannot_be_written(cache, around, value, cause):
+    class Strict(Json):
+        def dumps(self, value, /):
+            return json.dumps(value, ensure_ascii=False).encode()
+
+    options = {"cache_exceptions": (KeyError,)} if around == "errors" else {}
+    serializer = CompressedSerializer(Strict()) if around == "compressed" else Strict()
+    find = cache.cached(ttl=60, stale_if_error=60, serializer=serializer, **options)(lambda x: value)
+    with pytest.raises(
+        SerialisationError, match=rf"Strict\.dumps\(\) raised {'Type' if cause is TypeError else 'Unicode'}"
+    ) as caught:
+        find(1)
+    assert isinstance(caught.value.__cause__, cause)
+    assert cache.stats().load_errors == 1
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("value", 1, "as a text"), SerialisationError("no")])
+def test_errors_of_scalekits_own_are_told_as_they_are(cache, error):
+    class Refusing(Json):
+        def dumps(self, value, /):
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        cache.cached(ttl=60, serializer=Refusing())(lambda x: x)(1)
+    assert caught.value is error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from scalekit.cache import CompressedSerializer, MsgspecSerializer, PickleSerial
 from scalekit.cache._many import AbsentItem
 from scalekit.cache._raised import Raised
 from scalekit.cache._raised_serializer import RaisedSerializer
+from scalekit.cache._same import same
 from scalekit.testing import SerializerSuite
 
 
@@ -42,6 +44,29 @@ class TestOfAType(SerializerSuite):
     @pytest.fixture
     def serializer(self):
         return MsgspecSerializer(Order | None)
+
+
+class Json:
+    """Refuses with what the standard library raises, or says of one of its own."""
+
+    fingerprint = b"json   2"
+
+    def dumps(self, value, /):
+        data = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        if not same(value, json.loads(data)):
+            raise LookupError(value)
+        return data
+
+    def loads(self, data, /):
+        return json.loads(data)
+
+
+class TestOneThatRefusesInWordsOfItsOwn(SerializerSuite):
+    values = (None, True, 1, -0.5, "é", [1, [2]], {"a": {"b": None}})
+
+    @pytest.fixture
+    def serializer(self):
+        return Json()
 
 
 class TestPickleSerializer(SerializerSuite):

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from scalekit.cache import Cache, CachePolicy, MemoryCacheStore
+from scalekit.cache import AsyncCache, Cache, CachePolicy, MemoryCacheStore
 from scalekit.cache._awaitable import AwaitableStore
 from scalekit.errors import ConfigurationError
 from scalekit.testing import ManualClock
@@ -1035,6 +1035,24 @@ def test_bad_keys_and_tags_are_refused(cache):
             call()
     with pytest.raises(ConfigurationError, match="expected ttl"):
         cache.set("k", 1, ttl=0)
+
+
+def test_a_list_where_each_has_a_place_of_its_own_is_to_be_unpacked(cache):
+    for call in (cache.invalidate_tags, cache.delete):
+        for given in (["a"], ("a", "b"), {"a"}):
+            with pytest.raises(ConfigurationError, match=r"as a text .* \(unpack a list with \*\); got"):
+                call(given)
+
+
+@pytest.mark.parametrize("face", [Cache, AsyncCache])
+def test_a_name_for_a_store_is_a_namespace(face):
+    with pytest.raises(
+        ConfigurationError, match=r"CacheStore \(did you mean namespace='shop'\?\); got 'shop'"
+    ):
+        face("shop")
+    for given in ("redis://localhost", {}):
+        with pytest.raises(ConfigurationError, match="CacheStore; got"):
+            face(given)
 
 
 def test_functions_that_one_def_makes_need_versions(cache):

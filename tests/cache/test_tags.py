@@ -205,7 +205,18 @@ def test_a_template_that_a_call_cannot_fill_is_named_with_its_function(template,
 
 @pytest.mark.parametrize(
     "template",
-    ["x:{x!z}", "x:{x!}", "x:{x", "x:{x.}", "x:{x[}", "x:{x:{x:{x}}}", "x:{x!r:d}", "x:{x:{x!z}}"],
+    [
+        "x:{x!z}",
+        "x:{x!}",
+        "x:{x",
+        "x:{x.}",
+        "x:{x[}",
+        "x:{x:{x:{x}}}",
+        "x:{x!r:d}",
+        "x:{x:{x!z}}",
+        "x:{x!z:{x}}",
+        "x:{x!s:{x:{x}}}",
+    ],
 )
 @pytest.mark.parametrize("many", [False, True])
 def test_a_template_that_no_call_can_fill_is_refused_at_once(many, template):
@@ -217,9 +228,23 @@ def test_a_template_that_no_call_can_fill_is_refused_at_once(many, template):
     assert caught.value.value == template
 
 
-@pytest.mark.parametrize("template", ["{x!r:>{x}}", "{x!s:.{x}}", "{x[a].b[0]:%Y-%m}", "{x!a:{x}{x}}{{"])
+@pytest.mark.parametrize(
+    "template",
+    ["{x!r:>{x}}", "{x!s:.{x}}", "{x[a].b[0]:%Y-%m}", "{x!a:{x}{x}}{{", "{x!s:*{x}10}", "{x:*{x!s:.1}10}"],
+)
 def test_a_template_that_some_call_can_fill_is_accepted(template):
     Cache().cached(ttl=60, tags=[template])(lambda x: x)
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_a_format_may_be_made_of_arguments(either, typed):
+    face, source = either(), Source()
+    find = decorated(face, lambda x, side: source(x), typed=typed, tags=["x:{x!s:*{side}5}"])
+    assert (face(find, 7, "<"), face(find, 7, ">")) == ("7 v1", "7 v2")
+    face(face.cache.invalidate_tags, "x:7****")
+    assert (face(find, 7, "<"), face(find, 7, ">")) == ("7 v3", "7 v2")
+    with pytest.raises(ConfigurationError, match=r"expected tags to name what the arguments of .* got 'x:"):
+        face(find, 7, "10")
 
 
 def test_a_template_of_a_function_is_no_tag(either):

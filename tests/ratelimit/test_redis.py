@@ -231,7 +231,7 @@ async def answered_too(store, plan):
         (RedisRateLimitStore, redis.asyncio.Redis(), "AsyncRedisRateLimitStore takes"),
         (AsyncRedisRateLimitStore, RedisLink.from_url("redis://h"), r"\(RedisRateLimitStore takes"),
         (AsyncRedisRateLimitStore, redis.Redis(), r"\(RedisRateLimitStore takes"),
-        (RedisRateLimitStore, "redis://h", "as a RedisLink or a client of redis; got"),
+        (RedisRateLimitStore, "redis://h", r"a client of redis \(of a URL, RedisLink.from_url\(url\)\); got"),
         (AsyncRedisRateLimitStore, None, "as an AsyncRedisLink or a client of redis.asyncio; got"),
     ],
 )

@@ -85,14 +85,6 @@ class MakesIntegersFloats(Right):
         return float(found) if type(found) is int else found
 
 
-class RefusesWithTheLibrarysError(Right):
-    def dumps(self, value, /):
-        try:
-            return super().dumps(value)
-        except SerialisationError as error:
-            raise TypeError from error
-
-
 class RefusesNone(Right):
     def dumps(self, value, /):
         if value is None:
@@ -165,8 +157,17 @@ def test_a_broken_serializer_fails(broken):
     assert failing(broken())
 
 
-def test_a_right_serializer_fails_nothing():
-    assert failing(Right()) == set()
+class RefusesWithTheLibrarysError(Right):
+    def dumps(self, value, /):
+        try:
+            return super().dumps(value)
+        except SerialisationError as error:
+            raise TypeError from error
+
+
+@pytest.mark.parametrize("right", [Right, RefusesWithTheLibrarysError])
+def test_a_right_serializer_fails_nothing(right):
+    assert failing(right()) == set()
 
 
 def test_it_asks_for_a_serializer():

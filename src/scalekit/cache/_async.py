@@ -265,7 +265,6 @@ class AsyncCache:
         placed = chance() if policy.jitter else 0.0
         entry = entry_of(value, policy, now=self._clock(), load_seconds=0.0, chance=placed)
         await self._reads.put(slot, entry)
-        self._watch.told("set", key=slot.key, tags=slot.tags)
 
     async def delete(self, *keys: str) -> None:
         """Remove the entries of `keys`; loads of them that are running will not be stored."""

@@ -22,7 +22,7 @@ from scalekit.errors import ConfigurationError
 def usable_store(store: Any) -> CacheStore:
     """Return `store` if `Cache` can use it; `TypeError` for an async one, naming `AsyncCache`."""
     if isinstance(store, type) or not isinstance(store, CacheStore):
-        raise ConfigurationError("store", store, "as an object with the methods of CacheStore")
+        raise ConfigurationError("store", store, _with_methods_of("CacheStore", store))
     if inspect.iscoroutinefunction(store.read):
         msg = f"Cache cannot await {type(store).__name__}: use AsyncCache, or the store's sync twin"
         raise TypeError(msg)
@@ -32,7 +32,7 @@ def usable_store(store: Any) -> CacheStore:
 def async_usable_store(store: Any) -> AsyncCacheStore:
     """Return what `AsyncCache` can await; `TypeError` for a store that would block the event loop."""
     if isinstance(store, type) or not isinstance(store, AsyncCacheStore):
-        raise ConfigurationError("store", store, "as an object with the methods of AsyncCacheStore")
+        raise ConfigurationError("store", store, _with_methods_of("AsyncCacheStore", store))
     if inspect.iscoroutinefunction(store.read):
         return store
     sync: object = store
@@ -40,6 +40,12 @@ def async_usable_store(store: Any) -> AsyncCacheStore:
         return AwaitableStore(sync)
     msg = f"{type(store).__name__} would block the event loop: use its async twin, or Cache"
     raise TypeError(msg)
+
+
+def _with_methods_of(protocol: str, given: object) -> str:
+    expected = f"as an object with the methods of {protocol}"
+    named = isinstance(given, str) and "://" not in given
+    return f"{expected} (did you mean namespace={given!r}?)" if named else expected
 
 
 def index_of(store: Any) -> IndexedCacheStore | None:

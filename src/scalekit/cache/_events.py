@@ -13,7 +13,7 @@ class CacheEvent(Event):
     | `get` | `hit`, `stale`, `miss` | a value was asked for; `stale` after a `miss`: its load failed |
     | `load` | `ok`, `error`, `outdated` | a loader ran, for `seconds`; `outdated`: its value was not stored |
     | | | `error`: it, or storing what it brought, failed with `error` |
-    | `set` | `ok` | a value was given |
+    | `set` | `ok`, `error`, `queued` | a value was given; `queued`: lost, but the old one will be deleted |
     | `delete`, `invalidate`, `clear` | `ok`, `error`, `queued`, `replayed` | how what it was told to went |
     | `store` | `error` | the store's method `operation` failed with `error` |
 

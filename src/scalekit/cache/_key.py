@@ -67,6 +67,7 @@ _PINNABLE = frozenset({int, str, bytes, bool, type(None)})
 _REMEDY = (
     "as a value with a stable text: give its class __cache_key__(), leave it out with exclude=, or use key="
 )
+_NO_METHOD = "as an object whose __cache_key__ is a method, not {!r}"
 _INHERITED = (
     "as a value whose own class is {}, as the one is that it inherits from: what its class adds is in no key "
     "(or give it __cache_key__())"
@@ -150,6 +151,8 @@ def _text(value: Any, name: str, *, typed: bool) -> str:
     if exact is not None:
         return exact(value)
     if defines_key(value):
+        if not callable(value.__cache_key__):
+            raise ConfigurationError(name, value, _NO_METHOD.format(value.__cache_key__))
         return f"<{_class_text(cls)}:{_text(value.__cache_key__(), name, typed=typed)}>"
     if isinstance(value, Enum):
         # `name` and `value` may be properties of the class's own, which need not tell members apart.

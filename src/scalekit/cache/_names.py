@@ -54,7 +54,8 @@ class Namespace:
 def nonempty(text: str, parameter: str) -> str:
     """Return `text`, or raise `ConfigurationError` if it is not a text of at least one character."""
     if not isinstance(text, str) or not text:
-        raise ConfigurationError(parameter, text, "as a text of at least one character")
+        hint = " (unpack a list with *)" if isinstance(text, (list, tuple, set, frozenset)) else ""
+        raise ConfigurationError(parameter, text, f"as a text of at least one character{hint}")
     return text
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from scalekit._time import Clock
+    from scalekit.cache._entry import Slot
     from scalekit.cache._failure import Failure
     from scalekit.cache._watch import Watch
     from scalekit.errors import BackendError
@@ -47,7 +48,24 @@ class Queueing(ABC):
         `operation` is the store's method that failed.
         """
         self._watch.failed(operation, error)
-        self._tell(keys, tags, outcome="queued" if self._queues else "error")
+        self._tell(keys, tags, outcome=self._lost)
+        self._raise_or_queue(error, keys, tags)
+
+    def unwritten(self, error: BackendError, slot: Slot) -> None:
+        """Raise `error`, which kept the store from writing a value that was given, or queue a deletion.
+
+        For the value is lost, and an older one must not stay.
+        """
+        self._watch.failed("write", error, key=slot.key)
+        self._watch.told("set", outcome=self._lost, key=slot.key, tags=slot.tags)
+        self._raise_or_queue(error, (slot.key,), ())
+
+    @property
+    def _lost(self) -> str:
+        """How what the store has not done ends, as an event says it."""
+        return "queued" if self._queues else "error"
+
+    def _raise_or_queue(self, error: BackendError, keys: Collection[str], tags: Collection[str]) -> None:
         if not self._queues:
             raise error
         self._pending.add(keys, tags)

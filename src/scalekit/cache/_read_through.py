@@ -120,7 +120,9 @@ class ReadThrough(Judging):
         try:
             self.store.write(slot, entry, None, self.clock())
         except BackendError as error:
-            self.invalidations.undelivered("write", error, (slot.key,), ())
+            self.invalidations.unwritten(error, slot)
+        else:
+            self.watch.told("set", key=slot.key, tags=slot.tags)
 
     def begin(self, slot: Slot, snapshot: Snapshot | None, *, outdate: bool) -> Snapshot:
         """Return the snapshot to load with: the one given with a stale entry, or else the store's."""

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from scalekit.cache.protocols import Serializer
-from scalekit.errors import ConfigurationError, SerialisationError
+from scalekit.errors import ConfigurationError, ScalekitError, SerialisationError
 
 _FINGERPRINT_BYTES = 8
 
@@ -36,8 +36,17 @@ def fingerprint_of(serializer: Serializer) -> bytes:
 
 
 def dumped(serializer: Serializer, value: Any) -> bytes:
-    """Return `value` as `serializer` writes it; `SerialisationError` if that is anything else than bytes."""
-    data: object = serializer.dumps(value)
+    """Return `value` as `serializer` writes it.
+
+    `SerialisationError` if it cannot, whatever it says so with, or if that is anything else than bytes.
+    """
+    try:
+        data: object = serializer.dumps(value)
+    except ScalekitError:
+        raise
+    except Exception as error:
+        msg = f"{type(serializer).__qualname__}.dumps() raised {type(error).__qualname__}: {error}"
+        raise SerialisationError(msg) from error
     if isinstance(data, bytes):
         return data
     if isinstance(data, (bytearray, memoryview)):

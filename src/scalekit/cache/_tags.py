@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Tags: TypeAlias = "Iterable[str] | Callable[..., Iterable[str]]"
 """Templates over the bound arguments ("user:{user_id}"), or a callable of the call's arguments."""
 
+_Field: TypeAlias = "tuple[str, str, str | None]"
+
 _SHAPE = "as a template like 'user:{user_id}'"
 
 
@@ -112,10 +114,25 @@ class _Anything:
 
 def _check_shape(template: str, names: Iterable[str]) -> None:
     """Raise `ConfigurationError` for a template, such as "user:{user!x}", that no arguments could fill."""
+    judgeable = "".join(map(_judgeable, _fields(template)))
     try:
-        template.format_map(dict.fromkeys(names, _Anything()))
+        judgeable.format_map(dict.fromkeys(names, _Anything()))
     except ValueError as error:
         raise ConfigurationError("tags", template, f"{_SHAPE} ({error})") from error
+
+
+def _judgeable(field: _Field) -> str:
+    """Return a template that is wrong if `field` is.
+
+    A format that has fields of its own, such as {user!s:{fill}<{width}}, suits a text or not by what these
+    are filled with. So what is converted to one is looked at without it, and it with what takes any format.
+    """
+    name, form, conversion = field
+    if conversion is None:
+        return f"{{{name}:{form}}}"
+    if "{" in form:
+        return f"{{{name}!{conversion}}}{{{name}:{form}}}"
+    return f"{{{name}!{conversion}:{form}}}"
 
 
 def _by_callable(
@@ -130,14 +147,19 @@ def _by_callable(
 
 def _names(template: str) -> Iterator[str]:
     """Yield the names that `template` uses, those in a format such as {price:{width}} included."""
+    for name, form, _ in _fields(template):
+        yield name.partition(".")[0].partition("[")[0]
+        yield from _names(form)
+
+
+def _fields(template: str) -> list[_Field]:
+    """Return the fields of `template`: of each the name, the format, and the conversion if there is one."""
     if "{" not in template and "}" not in template:
-        return
+        return []
     from string import Formatter  # noqa: PLC0415  # a twentieth of the block's import time, for templates alone
 
     try:
-        for _, field, form, _ in Formatter().parse(template):
-            if field is not None:
-                yield field.partition(".")[0].partition("[")[0]
-                yield from _names(form or "")
+        parsed = list(Formatter().parse(template))
     except ValueError as error:
         raise ConfigurationError("tags", template, _SHAPE) from error
+    return [(name, form or "", conversion) for _, name, form, conversion in parsed if name is not None]

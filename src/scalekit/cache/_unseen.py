@@ -31,8 +31,8 @@ class Unseen:
         import logging  # noqa: PLC0415  # costs import time that only a failure should pay
 
         logging.getLogger("scalekit.cache").warning(
-            "a load of %s failed, and callers are served what was there (failures not logged before it: %d)",
+            "a load of %s failed, and callers are served what was there%s",
             key,
-            untold,
+            f" ({untold} more since the last warning)" if untold else "",
             exc_info=error,
         )

@@ -54,7 +54,11 @@ class Serializer(Protocol):
         ...
 
     def dumps(self, value: Any, /) -> bytes:
-        """Return `value` as bytes; `SerialisationError` if it would not come back equal in value and type."""
+        """Return `value` as bytes; raise if it would not come back equal in value and type.
+
+        `SerialisationError`, or whatever the format's own library raises (`TypeError`, `ValueError`, ...):
+        a store makes a `SerialisationError` of each `Exception` that is no `ScalekitError`.
+        """
         ...
 
     def loads(self, data: bytes, /) -> Any:

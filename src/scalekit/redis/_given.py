@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from scalekit.redis._async import AsyncRedisLink
 
-_LINKS = {"redis": "a RedisLink", "redis.asyncio": "an AsyncRedisLink"}
+_LINKS = {"redis": ("a", "RedisLink"), "redis.asyncio": ("an", "AsyncRedisLink")}
 
 
 def given_link(given: RedisLink | Redis | RedisCluster, *, store: str) -> RedisLink:
@@ -48,7 +48,10 @@ def _check(given: object, *, store: str, wanted: str, other: str) -> None:
     wrong = require(other, extra="redis", needed_by=store)
     if isinstance(given, (right.Redis, right.RedisCluster)):
         return
-    expected = f"as {_LINKS[wanted]} or a client of {wanted}"
+    article, link = _LINKS[wanted]
+    expected = f"as {article} {link} or a client of {wanted}"
+    if isinstance(given, str):
+        expected = f"{expected} (of a URL, {link}.from_url(url))"
     # By name: an isinstance check would import asyncio where nothing async is.
     names = {base.__name__ for base in type(given).__mro__}
     if names & {"AsyncRedisLink", "RedisLink"} or isinstance(given, (wrong.Redis, wrong.RedisCluster)):
