@@ -226,7 +226,7 @@ def report(measured: dict[str, Any]) -> None:
         for side, figures in sides.items():
             spread = f"{figures['lowest']:.2f} to {figures['highest']:.2f}"
             first = f", the first {figures['first us']:.0f} us" if "first us" in figures else ""
-            print(f"  {side:32} {figures['us']:8.1f} us  ratio {figures['ratio']:.2f} ({spread}){first}")
+            print(f"  {side:42} {figures['us']:8.1f} us  ratio {figures['ratio']:.2f} ({spread}){first}")
 
 
 def main() -> None:

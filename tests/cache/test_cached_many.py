@@ -405,6 +405,30 @@ def test_without_a_lock_each_batch_loads_for_itself(face, gate):
     assert len(shelf.asked) == 2, "and they are stored"
 
 
+def test_what_is_kept_of_an_id_is_not_another_ids(face):
+    """1, True and 1.0 are one key of a dict, and three keys of the cache."""
+    find = face.cached_many(lambda ids: {id_: repr(id_) for id_ in ids}, ttl=60, tags=["item:{id}"])
+    for _ in range(2):
+        for id_ in (1, True, 1.0, "1"):
+            assert face(find, [id_]) == {id_: repr(id_)}
+    face(face.cache.invalidate_tags, "item:1")
+    assert face(face.cache.get, find.key(True)) == "True"
+    assert face(face.cache.get, find.key(1)) is face(face.cache.get, find.key("1")) is None
+
+
+def test_tags_by_a_callable_are_those_of_the_call(face):
+    """They may depend on more than the id: those of an earlier call would outlive an invalidation."""
+    shelf, shop = Shelf(), "a"
+    find = face.cached_many(shelf, ttl=60, tags=lambda id_: [f"shop:{shop}"])
+    face(find, [1])
+    shop = "b"
+    face(find.refresh, 1)
+    face(face.cache.invalidate_tags, "shop:a")
+    assert face(find, [1]) == {1: "1 v2"}
+    face(face.cache.invalidate_tags, "shop:b")
+    assert face(find, [1]) == {1: "1 v3"}
+
+
 class Sku:
     """Two of these are not equal, but what one stands for in a key may be what another does."""
 

@@ -128,6 +128,7 @@ def value_text(value: Any, name: str, *, typed: bool) -> str:
 
     `ConfigurationError` for a value of an unsupported type, and for one that is nested too deeply.
     """
+    # What most arguments are comes first: `_text` would find it too, in twice the time.
     if typed and (exact := _EXACT.get(classes((value,))[0])) is not None:
         return exact(value)
     try:

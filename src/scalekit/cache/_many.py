@@ -28,7 +28,7 @@ _KEPT = 2_048
 """Slots, or names, that each function keeps, of the ids used lately: half a kilobyte each."""
 
 _LASTING = frozenset([int, str])
-"""Classes of ids that are always written in the same way."""
+"""Classes of ids that are always written in the same way, and none of which equals one of the other."""
 
 
 class AbsentItem(LookupError):
@@ -79,7 +79,7 @@ class ManyPlan(FunctionPlan):
         self.tags = _compiled(tags, self.function, typed=typed)
         # What was given is asked without a detour: it is, for each of many ids.
         self._tags_of: Callable[[Any], Iterable[str]] = tags if callable(tags) else self._filled
-        kept = lru_cache(_KEPT, typed=True)
+        kept = lru_cache(_KEPT)
         self._names = kept(self._name_alone)
         # What a callable says may depend on more than the id.
         self._slots = None if callable(tags) else kept(partial(self._slot, []))
@@ -151,8 +151,7 @@ class ManyPlan(FunctionPlan):
         return self.tags({"id": id_})
 
     def _key(self, owner: list[str], id_: object) -> str:
-        text = value_text(id_, self.ids, typed=self._typed)
-        return self.name + bracketed(",".join([*owner, text]) if owner else text)
+        return self.name + bracketed(",".join([*owner, value_text(id_, self.ids, typed=self._typed)]))
 
 
 def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
