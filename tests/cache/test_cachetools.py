@@ -106,6 +106,7 @@ def test_a_write_counts_as_one_use():
     assert [has(store, key) for key in "abc"] == [False, True, True]
 
 
+@pytest.mark.slow
 @every_policy
 def test_what_is_evicted_is_freed_with_all_that_belongs_to_it(policy):
     class Value:

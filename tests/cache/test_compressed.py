@@ -168,6 +168,7 @@ def bomb(algorithm, size):
     return 2, b"".join([packer.compress(bytes(2**20)) for _ in range(size // 2**20)]) + packer.flush()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["zlib", "zstd"])
 def test_a_bomb_is_not_inflated(algorithm):
     size = 2**30

@@ -132,6 +132,7 @@ def test_a_tag_invalidated_between_the_two_steps_of_a_write_leaves_a_dead_entry(
 # -- faults -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["kill", "freeze"])
 def test_a_master_that_is_down_fails_alone(kind, redis_cluster, key_prefix, monkeypatch, harm):
     monkeypatch.setattr(_frame, "PREFIX", key_prefix)
@@ -165,6 +166,7 @@ def test_a_master_that_is_down_fails_alone(kind, redis_cluster, key_prefix, monk
         calls.close()
 
 
+@pytest.mark.slow
 def test_a_promoted_replica_serves_and_keeps_the_promises(new_cluster):
     cluster = new_cluster(masters=3, replicas=1)
     with Driver() as driver:
@@ -262,6 +264,7 @@ def test_an_invalidation_while_a_tag_moves(calls, move_of):
     calls.missed()
 
 
+@pytest.mark.slow
 def test_a_replica_is_never_asked(new_cluster):
     cluster = new_cluster(masters=1, replicas=1)
     with Driver() as driver:

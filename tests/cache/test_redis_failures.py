@@ -48,6 +48,7 @@ def every_call(snapshot):
     ]
 
 
+@pytest.mark.slow
 def test_a_frozen_server_is_a_timeout_whatever_is_asked(kind, own_redis):
     with Driver() as driver:
         calls = opened(driver, kind, own_redis.url, timeout="100ms", breaker_failures=100)
@@ -172,6 +173,7 @@ with client, RedisLink(client, timeout="5s") as link:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches", [False, True], ids=["one by one", "batches"])
 @pytest.mark.parametrize("server", ["redis_url", "redis_cluster"])
 def test_two_processes_race_and_nothing_stale_is_served(request, key_prefix, monkeypatch, server, batches):

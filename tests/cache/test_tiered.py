@@ -461,6 +461,7 @@ def test_with_a_manual_clock_silence_counts_in_real_time(redis_server, monkeypat
 # -- trouble ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_while_the_server_is_frozen_copies_serve_until_max_staleness(kind, own_redis):
     with Tiers(kind, own_redis.url, max_staleness="2s", timeout="250ms") as tiers:
         tiers.start()

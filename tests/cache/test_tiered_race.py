@@ -32,6 +32,7 @@ def race(tmp_path, url, prefix, *, kind, reads, mutant=""):
     return [sum(column) for column in zip(*(map(int, text.split()) for text in outputs), strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_nothing_is_stale(tmp_path, redis_server, key_prefix, kind):
     reads, near, invalidations, stale = race(tmp_path, redis_server.url, key_prefix, kind=kind, reads=35_000)
@@ -41,6 +42,7 @@ def test_nothing_is_stale(tmp_path, redis_server, key_prefix, kind):
     assert invalidations >= 250
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sync", "async"])
 @pytest.mark.parametrize("mutant", ["kept without a snapshot", "snapshot after the answer", "deaf"])
 def test_the_race_finds_a_planted_fault(tmp_path, redis_url, key_prefix, kind, mutant):

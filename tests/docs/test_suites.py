@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.architecture.source import ROOT
 from tests.docs.test_examples import blocks
 
 pytest_plugins = ["pytester"]
 
 
+@pytest.mark.slow
 def test_what_the_page_about_tests_shows_keeps_the_contracts(pytester):
     page = blocks((ROOT / "docs" / "testing.md").read_text("utf-8"))
     pytester.makepyfile("\n".join(source for _, source in page))

@@ -81,6 +81,7 @@ def test_the_report_is_short_and_ends_with_the_verdict():
     assert "FAILED" not in done.stdout
 
 
+@pytest.mark.slow
 def test_json_has_every_figure_and_check(postgres_url, redis_url):
     done = quickstart("--json", "--database", postgres_url, "--redis", redis_url)
     assert (done.returncode, done.stderr) == (0, "")
@@ -127,6 +128,7 @@ def test_the_step_that_failed_is_named():
     assert "FAILED  exactly the first 100 are admitted" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_redis_that_is_not_there_fails_what_needs_it_and_nothing_else():
     done = quickstart("--redis", "redis://127.0.0.1:1/0")
     assert done.returncode == 1

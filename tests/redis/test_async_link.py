@@ -199,6 +199,7 @@ async def test_more_ticks_than_runs_wait_no_longer_than_the_deadline(own_redis):
         assert await link.execute("ECHO", "well again") == b"well again"
 
 
+@pytest.mark.slow
 async def test_service_resumes_within_a_second_of_the_thaw(own_redis, link):
     await link.execute("SET", "a", "1")
     await apart(own_redis.freeze)

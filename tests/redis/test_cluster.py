@@ -99,6 +99,7 @@ def test_commands_find_their_shards(redis_cluster, kind):
         assert call.link.state == "closed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["kill", "freeze"])
 def test_a_shard_that_is_down_fails_alone(redis_cluster, kind, harm):
     keys = [f"key {i}" for i in range(12)]
@@ -120,6 +121,7 @@ def test_a_shard_that_is_down_fails_alone(redis_cluster, kind, harm):
         wait_until(lambda: timed(call, "SET", keys[0], "2")[1] is True, "the shard serves again")
 
 
+@pytest.mark.slow
 def test_the_successor_of_a_hung_master_is_found(new_cluster):
     cluster = new_cluster(masters=3, replicas=1)
     quick = {"breaker_reset": "100ms", "timeout": "300ms"}
@@ -209,6 +211,7 @@ def outcome_of(call, keys):
     return timed(call.pipeline, [("SET", key, "1") for key in keys])[1]
 
 
+@pytest.mark.slow
 def test_a_cluster_that_serves_nothing_says_so_within_the_deadline(redis_cluster, kind):
     """redis-py pauses for a quarter of a second on CLUSTERDOWN, whatever time-outs it was given."""
     for node in redis_cluster.nodes:

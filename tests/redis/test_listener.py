@@ -429,6 +429,7 @@ def test_over_tls(kind, own_redis):
         proxy.close()
 
 
+@pytest.mark.slow
 def test_the_new_master_of_sentinels_is_found(kind, sentinel):
     watched = sentinel()
     module = redis.sentinel if kind == "sync" else redis.asyncio.sentinel
@@ -481,6 +482,7 @@ def in_cluster(kind):
         listening.__exit__()
 
 
+@pytest.mark.slow
 def test_every_master_of_a_cluster_is_heard(in_cluster, redis_cluster):
     listening = in_cluster(redis_cluster)
     heard = listening.watch()
@@ -515,6 +517,7 @@ def test_bells_ring_in_a_cluster_wherever_it_is_published(in_cluster, kind, redi
         listening.call(wait if kind == "sync" else async_wait)
 
 
+@pytest.mark.slow
 def test_with_one_master_down_nothing_is_proven_until_it_is_back(in_cluster, redis_cluster):
     listening = in_cluster(redis_cluster)
     heard = listening.watch()
@@ -527,6 +530,7 @@ def test_with_one_master_down_nothing_is_proven_until_it_is_back(in_cluster, red
     heard.until("begun", times=2, timeout=30)
 
 
+@pytest.mark.slow
 def test_a_failover_is_noticed_though_no_connection_breaks(in_cluster, new_cluster):
     cluster = new_cluster(masters=3, replicas=1)
     listening = in_cluster(cluster)
@@ -541,6 +545,7 @@ def test_a_failover_is_noticed_though_no_connection_breaks(in_cluster, new_clust
     heard.until([key.encode()])
 
 
+@pytest.mark.slow
 def test_a_node_that_joins_is_heard_before_it_gets_slots(in_cluster, new_cluster):
     cluster = new_cluster(masters=3)
     listening = in_cluster(cluster)

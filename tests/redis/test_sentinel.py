@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 import redis.asyncio.sentinel
 import redis.sentinel
 
@@ -20,6 +21,7 @@ def wrote(call, *command):
         return False
 
 
+@pytest.mark.slow
 def test_the_new_master_is_found_and_a_hung_sentinel_is_passed_over(sentinel):
     watched = sentinel()
     blocking = redis.sentinel.Sentinel(watched.addresses).master_for(watched.name)

@@ -23,6 +23,7 @@ def test_keys_go_to_the_master_of_their_slot(redis_cluster):
         assert redis_cluster.master_of(f"k{number}").cmd("GET", f"k{number}") == str(number).encode()
 
 
+@pytest.mark.slow
 def test_the_rest_serves_while_one_master_is_down(redis_cluster):
     dead = redis_cluster.master_of("k1")
     alive = next(f"k{n}" for n in range(100) if redis_cluster.master_of(f"k{n}") is not dead)

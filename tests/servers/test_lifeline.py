@@ -54,6 +54,7 @@ def vanished(pids, directories):
     return processes().keys().isdisjoint(pids) and not any(path.exists() for path in directories)
 
 
+@pytest.mark.slow
 def test_no_server_and_no_directory_survives_a_killed_run():
     child, pids, directories = run("killed")
     try:
@@ -70,6 +71,7 @@ def test_nothing_survives_a_run_that_forgot_to_stop_its_servers():
     wait_until(lambda: vanished(pids, directories), "servers and directories are gone", timeout=6)
 
 
+@pytest.mark.slow
 def test_a_killed_pytest_leaves_nothing(tmp_path):
     test = tmp_path / "test_it.py"
     test.write_text(

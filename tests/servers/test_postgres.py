@@ -60,6 +60,7 @@ def test_a_killed_server_restarts_with_its_data(postgres):
     postgres.psql("DROP TABLE kept")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("starts_servers")
 @pytest.mark.parametrize("flavour", postgresql.flavours())
 def test_every_installation_found_can_be_started(flavour):
@@ -84,6 +85,7 @@ def test_without_any_installation_the_tests_fail_and_say_what_to_do(monkeypatch)
         postgresql.preferred()
 
 
+@pytest.mark.slow
 def test_a_given_server_gets_a_database_for_the_run_and_is_left_as_it_was(postgres):
     before = postgres.psql("SELECT datname FROM pg_database ORDER BY 1")
     url = postgres.url().replace("postgresql+psycopg:", "postgres:")

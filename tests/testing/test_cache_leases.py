@@ -173,6 +173,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda cls: cls.__name__)
 def test_broken_leases_fail(broken):
     assert failing(broken(), TESTS, stop_at_first=True)

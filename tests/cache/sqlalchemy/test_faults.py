@@ -56,6 +56,7 @@ def told(call, *args):
     return caught.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REMOTE)
 def test_a_frozen_server_is_hung_up_on_and_left_alone(remote, postgres, caplog):
     postgres.freeze()
@@ -206,6 +207,7 @@ def test_a_killed_server_is_an_error_and_its_values_are_gone(remote, postgres):
     assert not remote.put("stale", snapshot=stale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REMOTE)
 def test_a_restart_is_not_noticed(remote, postgres):
     remote.store = remote.patient
@@ -279,6 +281,7 @@ def test_a_connection_is_waited_for_no_longer_than_psycopg_allows(postgres):
     postgres.psql("DROP TABLE scalekit_cache; DROP TABLE scalekit_twin")
 
 
+@pytest.mark.slow
 def test_never_stale_while_the_server_is_killed_and_restarted(postgres):  # noqa: C901
     """Readers load and store, the source changes and says so, the server dies under both."""
     engine = create_engine(postgres.url(), pool_timeout=1)

@@ -214,6 +214,7 @@ def fleet(kind, url, tmp_path):
             process.stdout.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "psycopg", "aiosqlite", "asyncpg"])
 def test_of_four_processes_with_several_misses_each_one_loads(fleet):
     """With "process" for a lock, each of them does."""
@@ -223,6 +224,7 @@ def test_of_four_processes_with_several_misses_each_one_loads(fleet):
     assert kept(fleet.world) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "psycopg"])
 def test_when_the_elected_process_is_killed_another_takes_over(fleet):
     [first] = fleet.start(1, lease=1.0, missing=3)
@@ -234,6 +236,7 @@ def test_when_the_elected_process_is_killed_another_takes_over(fleet):
     assert fleet.loads == [first.pid, second.pid]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "psycopg", "asyncpg"])
 def test_a_lease_that_is_shorter_than_the_load_is_renewed(fleet):
     """On a machine that is too busy to renew it in time, one more loads, and nobody sees an error."""
@@ -264,6 +267,7 @@ def test_a_store_that_fails_costs_loads_and_no_election(world):
     assert face.stats().backend_errors > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["aiosqlite", "async psycopg", "asyncpg"])
 @loses
 def test_who_is_cancelled_while_waiting_or_loading_leaves_nothing(world):

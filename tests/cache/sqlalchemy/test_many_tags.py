@@ -15,6 +15,7 @@ def tagged(number, *, key="shop:k"):
     return place(key, "shop:", *(f"shop:t{i}" for i in range(number)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 493, 494, 1_000, 10_000])
 def test_an_entry_with_many_tags(world, number):
     slot = tagged(number)
@@ -38,6 +39,7 @@ def test_an_entry_with_many_tags(world, number):
     assert world.value(slot) == "put"
 
 
+@pytest.mark.slow
 def test_many_tags_are_kept_as_long_as_the_entry(world):
     slot, other = tagged(5_000), tagged(5_000, key="shop:other")
     assert world.put("long", slot=slot, snapshot=world.missed(slot), ttl=30 * DAY)
@@ -47,6 +49,7 @@ def test_many_tags_are_kept_as_long_as_the_entry(world):
     assert world.value(slot) == world.value(other) == "long"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "tags", "updates"), [(1_000, 3, 5), (250, 30, 2)])
 def test_a_batch_with_many_tags(world, number, tags, updates):
     slots = [place(f"shop:{i}", "shop:", *(f"shop:{i}.{j}" for j in range(tags))) for i in range(number)]

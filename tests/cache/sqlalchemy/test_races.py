@@ -22,6 +22,7 @@ from tests.servers.lifeline import wait_until
 CALLS = 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "psycopg"])
 def test_four_processes_never_serve_what_was_invalidated(world, tmp_path):
     """`racer.py` says how; to see it fail, give it the mutant "late"."""

@@ -409,6 +409,7 @@ def test_more_than_a_statement_can_take(world, monkeypatch):
     assert [isinstance(one, Entry) for one in seen] == [i != 9 for i in range(30)]
 
 
+@pytest.mark.slow
 def test_the_largest_batches_fit(world):
     slots = [place(f"shop:{i}", f"shop:a{i}", f"shop:b{i}") for i in range(1_500)]
     found = world.call("read_many", slots, NOW)
