@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
 Duration: TypeAlias = "float | timedelta | str"
 Clock: TypeAlias = "Callable[[], float]"
 """Seconds since an arbitrary origin, never going back: `time.monotonic` or a test's clock."""
 
 _NUMBER = r"(\d{1,15}(?:\.\d{1,9})?)"
-_TEXT = re.compile(
-    "".join(rf"(?:{_NUMBER}{unit})?" for unit in ("w", "d", "h", "m", "s", "ms", "us")), re.ASCII
-)
+_TEXT = "".join(rf"(?:{_NUMBER}{unit})?" for unit in ("w", "d", "h", "m", "s", "ms", "us"))
 _UNIT_SECONDS = (604_800.0, 86_400.0, 3_600.0, 60.0, 1.0, 1e-3, 1e-6)
 _LONGEST = 1e11  # about 3,000 years; keeps microsecond arithmetic within 64 bits
 
@@ -48,15 +47,16 @@ def seconds(duration: Duration, parameter: str, *, allow_zero: bool = False) -> 
 
 def _number(duration: Duration) -> float | None:
     if isinstance(duration, str):
-        match = _TEXT.fullmatch(duration)
+        match = re.fullmatch(_TEXT, duration, re.ASCII)  # compiled by the first, not by every import
         if match is None or not duration:
             return None
         return math.fsum(float(n) * unit for n, unit in zip(match.groups(), _UNIT_SECONDS, strict=True) if n)
-    if isinstance(duration, timedelta):
-        return duration.total_seconds()
     if isinstance(duration, (int, float)) and not isinstance(duration, bool):
         try:
             return float(duration)
         except OverflowError:
             return math.inf
+    loaded: Any = sys.modules.get("datetime")  # not imported: what nobody has loaded was not given to us
+    if loaded is not None and isinstance(duration, loaded.timedelta):
+        return cast("timedelta", duration).total_seconds()
     return None

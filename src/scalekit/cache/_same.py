@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime, time
+import sys
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._models import is_model
+
+if TYPE_CHECKING:
+    from datetime import datetime, time
 
 _WHOLE = frozenset({type(None), bool, int, str, bytes})
 # What an object carries that says nothing of its value: what typing and pydantic note of how it was made.
@@ -60,7 +63,8 @@ def _look(kind: type[Any]) -> Any:
         return float.hex
     if kind.__name__ == "Decimal" and kind.__module__ == "decimal":  # to import it costs 2 ms
         return str
-    if issubclass(kind, (datetime, time)):
+    loaded: Any = sys.modules.get("datetime")  # not imported: where nobody has loaded it, none is given
+    if loaded is not None and issubclass(kind, (loaded.datetime, loaded.time)):
         return _time
     return None
 

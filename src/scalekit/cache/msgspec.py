@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import reprlib
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scalekit._extras import require
@@ -197,6 +196,8 @@ def _short(error: Exception) -> str:
 
 
 def _change(value: Any, read: Any) -> str:
+    from datetime import datetime  # noqa: PLC0415  # for an error alone
+
     one, other = difference(value, read)
     shown, back = _looks.repr(one), _looks.repr(other)
     if shown == back:  # a subclass of str, for one, looks like a str
