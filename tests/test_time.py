@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from types import ModuleType
 
 import pytest
 from hypothesis import example, given, settings
@@ -215,3 +217,11 @@ def test_whatever_comes_is_a_duration_or_a_configuration_error(anything):
     else:
         assert refusal.parameter == "ttl"
         assert re.match(r"expected ttl .+; got .", str(refusal))
+
+
+@pytest.mark.parametrize("loaded", [None, ModuleType("datetime")], ids=["not loaded", "being loaded"])
+def test_datetime_need_not_be_loaded(monkeypatch, loaded):
+    monkeypatch.setitem(sys.modules, "datetime", loaded)
+    assert seconds("1m", "ttl") == 60
+    with pytest.raises(ConfigurationError, match="ttl as a duration"):
+        seconds(Decimal(1), "ttl")

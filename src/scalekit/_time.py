@@ -56,7 +56,8 @@ def _number(duration: Duration) -> float | None:
             return float(duration)
         except OverflowError:
             return math.inf
-    loaded: Any = sys.modules.get("datetime")  # not imported: what nobody has loaded was not given to us
-    if loaded is not None and isinstance(duration, loaded.timedelta):
+    # Not imported: what nobody has loaded, or is loading only now, was not given to us.
+    loaded: Any = sys.modules.get("datetime")
+    if hasattr(loaded, "timedelta") and isinstance(duration, loaded.timedelta):
         return cast("timedelta", duration).total_seconds()
     return None

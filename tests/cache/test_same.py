@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 from functools import cached_property
+from types import ModuleType
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -178,3 +180,10 @@ def test_an_object_is_the_same_as_itself_whatever_it_says():
 )
 def test_the_innermost_difference_is_found(stored, read, part):
     assert repr(difference(stored, read)) == repr(part)
+
+
+@pytest.mark.parametrize("loaded", [None, ModuleType("datetime")], ids=["not loaded", "being loaded"])
+def test_datetime_need_not_be_loaded(monkeypatch, loaded):
+    monkeypatch.setitem(sys.modules, "datetime", loaded)
+    assert same([1, (2,)], [1, (2,)])
+    assert not same([1, (2,)], [1, [2]])

@@ -63,8 +63,9 @@ def _look(kind: type[Any]) -> Any:
         return float.hex
     if kind.__name__ == "Decimal" and kind.__module__ == "decimal":  # to import it costs 2 ms
         return str
-    loaded: Any = sys.modules.get("datetime")  # not imported: where nobody has loaded it, none is given
-    if loaded is not None and issubclass(kind, (loaded.datetime, loaded.time)):
+    # Not imported: where nobody has loaded it, or another thread is about to, none is given.
+    loaded: Any = sys.modules.get("datetime")
+    if hasattr(loaded, "datetime") and issubclass(kind, (loaded.datetime, loaded.time)):
         return _time
     return None
 
