@@ -15,6 +15,7 @@ IMPURE: dict[str, str] = {
     "cache._async_background": "the same in tasks",
     "cache._warming": "several loads at a time",
     "cache._async_warming": "the same in tasks",
+    "cache._settled": "a cancelled task waits for the command it sent",
     "cache._pending": "a queue that threads share",
     "cache._chance": "chance itself",
     "cache._unseen": "the log of what no caller sees, which threads share",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import pytest
 
 from scalekit.cache import CachePolicy, MemoryCacheStore, _async_elections, _elections
@@ -402,6 +405,35 @@ def test_a_cancelled_call_leaves_no_lease(either, kind, clock, gate, where):
     wait_until(lambda: cluster.leases.calls["release"], "it has given back what it may have had")
     assert [owner for owner, _ in cluster.leases.held.values()] in ([], [b"busy"])
     assert not one.cache._reads.elections._held
+
+
+def test_a_lease_that_comes_late_goes_back_too(either, kind, clock, monkeypatch):
+    """A server goes on with a statement whose caller was cancelled."""
+    if not kind.is_async:
+        pytest.skip("threads cannot be cancelled")
+    asked, answers = threading.Event(), threading.Event()
+
+    async def acquire(store, key, owner, seconds, /):
+        async def served():
+            asked.set()
+            while not answers.is_set():  # noqa: ASYNC110  # a thread sets it
+                await asyncio.sleep(0.001)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            return store.leases.acquire(key, owner, seconds)
+
+        return await asyncio.shield(asyncio.ensure_future(served()))
+
+    monkeypatch.setattr(AsyncLeasingStore, "acquire", acquire)
+    cluster = Cluster(either, kind, clock)
+    (one, find), _ = both(cluster, Source())
+    call = one.start(find, 7)
+    assert asked.wait(DEADLINE)
+    call.cancel()
+    answers.set()
+    wait_until(lambda: cluster.leases.calls["acquire"] and cluster.leases.calls["release"], "it has ended")
+    wait_until(lambda: not one.cache._reads.flights._flights, "the flight is over")
+    assert not cluster.leases.held
 
 
 def test_an_interrupt_gives_the_lease_back(either, kind, clock):

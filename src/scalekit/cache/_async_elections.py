@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from scalekit.cache._capabilities import async_leasing
 from scalekit.cache._chance import owner
 from scalekit.cache._electing import PATIENCE, WAIT, check_electing
 from scalekit.cache._entry import Blind, Entry
 from scalekit.cache._freshness import Standing, standing
 from scalekit.cache._many import is_absent
+from scalekit.cache._settled import async_leasing
 from scalekit.errors import BackendError
 
 if TYPE_CHECKING:

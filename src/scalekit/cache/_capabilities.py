@@ -9,7 +9,6 @@ from scalekit.cache._awaitable import AwaitableStore
 from scalekit.cache.protocols import (
     AsyncBatchCacheStore,
     AsyncCacheStore,
-    AsyncLeasingCacheStore,
     BatchCacheStore,
     CacheStore,
     IndexedCacheStore,
@@ -56,11 +55,6 @@ def index_of(store: Any) -> IndexedCacheStore | None:
 def leasing(store: Any) -> LeasingCacheStore | None:
     """Return `store` if it can elect one process to load a key."""
     return store if isinstance(store, LeasingCacheStore) else None
-
-
-def async_leasing(store: Any) -> AsyncLeasingCacheStore | None:
-    """Return `store` if it can elect one process to load a key."""
-    return store if isinstance(store, AsyncLeasingCacheStore) else None
 
 
 def batching(store: Any) -> BatchCacheStore | None:
