@@ -218,12 +218,47 @@ def test_a_value_that_is_stale_is_there_and_reloaded_behind_it(face):
     assert (report.present, source.runs) == (1, 2)
 
 
-def test_calls_that_make_no_sense_end_the_warming_before_or_at_them(face):
-    find = face.cached(Source(), ttl=60)
-    with pytest.raises(TypeError):
-        face(find.warm, [(1, 2, 3)])
-    with pytest.raises(ConfigurationError, match="expected x as a value with a stable text"):
-        face(find.warm, [(object(),)])
+@pytest.mark.parametrize(
+    ("senseless", "error", "complaint"),
+    [
+        ((1, 2, 3), TypeError, r"in the call \(1, 2, 3\) of warm\(\)"),
+        ((object(),), ConfigurationError, "expected x as a value with a stable text"),
+        (7, ConfigurationError, r"such as \(7,\) for f\(7\)"),
+    ],
+)
+def test_a_call_that_makes_no_sense_ends_the_warming_before_anything_is_loaded(
+    face, senseless, error, complaint
+):
+    find = face.cached(source := Source(), ttl=60)
+    with pytest.raises(error, match=complaint):
+        face(find.warm, [(1,), senseless], concurrency=1)
+    assert source.runs == 0
+
+
+@pytest.mark.anyio
+async def test_the_loop_is_not_blocked_while_many_calls_are_looked_at():
+    turns, seen = 0, []
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def calls():
+        for x in range(2_000):
+            seen.append(turns)
+            yield (x,)
+
+    counting = asyncio.ensure_future(count())
+
+    @AsyncCache().cached(ttl=60)
+    async def load(x):
+        return x
+
+    await load.warm(calls())
+    counting.cancel()
+    assert max(seen.count(turn) for turn in set(seen)) <= 256
 
 
 def test_calls_may_come_from_a_generator_and_their_number_is_known(face):

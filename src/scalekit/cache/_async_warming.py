@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._judging import excusing
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
     from scalekit.cache._plan import Plan
     from scalekit.cache._warm import OnProgress, WarmCall, WarmReport
     from scalekit.errors import BackendError
+
+_CHECKED_AT_ONCE = 256
+"""Calls, at some microseconds each, before other tasks of the loop have their turn."""
 
 
 class AsyncWarming:
@@ -30,8 +32,11 @@ class AsyncWarming:
         self, calls: Iterable[Any], *, concurrency: int, on_progress: OnProgress | None
     ) -> WarmReport:
         """Load what is missing of `calls`; see `CachedFunction.warm`."""
-        bound = partial(self._plan.signature.arguments, *self._receiver)
-        every = checked_calls(calls, concurrency, on_progress, bound)
+        every: list[WarmCall] = []
+        for call in checked_calls(calls, concurrency, on_progress, self._plan, self._receiver):
+            every.append(call)
+            if len(every) % _CHECKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
         tally = Tally(len(every), on_progress)
         began = self._reads.clock()
         waiting = iter(every)
@@ -51,9 +56,6 @@ class AsyncWarming:
 
     async def _outcome(self, call: WarmCall) -> tuple[str, Exception | None]:
         """Make one call; return what it came to ("loaded", "present" or "failed"), and why it failed."""
-        args, kwargs = (*self._receiver, *call.args), call.kwargs
-        slot = self._plan.slot(self._plan.signature.arguments(*args, **kwargs))
-        function = partial(self._plan.function, *args, **kwargs)
         outcome, why = "present", None
         excused: list[BackendError] = []
 
@@ -61,7 +63,7 @@ class AsyncWarming:
             nonlocal outcome, why
             inner = excusing.set(None)  # what is cached in there is another matter
             try:
-                value = await function()
+                value = await call.function()
             except Exception as error:
                 outcome, why = "failed", error  # even if a stale value answers for it
                 raise
@@ -72,7 +74,7 @@ class AsyncWarming:
 
         known = excusing.set(excused)
         try:
-            await self._reads.get(slot, load, self._plan.policy, behind=function)
+            await self._reads.get(call.slot, load, self._plan.policy, behind=call.function)
         except Exception as error:  # noqa: BLE001  # the report has it; the others go on
             return "failed", error
         finally:

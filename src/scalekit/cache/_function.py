@@ -56,6 +56,8 @@ class CachedFunction(Protocol[P, R_co]):
 
         Each call is a tuple of positional arguments, such as `(7,)`, or a dict of keywords. `on_progress` is
         called with (done, total) after each. A load that fails counts as failed, and the others go on.
+        Before anything is loaded, a call that the function does not take raises `TypeError`, and one whose
+        arguments no key can have `ConfigurationError`.
         """
         ...
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from scalekit.cache._entry import Slot
+    from scalekit.cache._plan import Plan
 
 OnProgress: TypeAlias = "Callable[[int, int], object]"
 
@@ -33,11 +37,11 @@ class WarmReport(NamedTuple):
 
 
 class WarmCall(NamedTuple):
-    """A call to make: as it was `given`, and as arguments."""
+    """A call to make: as it was `given`, where its value is kept, and the call itself."""
 
     given: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    slot: Slot
+    function: Callable[[], Any]
 
 
 class Tally:
@@ -63,14 +67,11 @@ class Tally:
 
 
 def checked_calls(
-    calls: Iterable[Any],
-    concurrency: object,
-    on_progress: object,
-    bound: Callable[..., object],
-) -> list[WarmCall]:
-    """Return `calls` as positional and keyword arguments, or raise `ConfigurationError`.
+    calls: Iterable[Any], concurrency: object, on_progress: object, plan: Plan, receiver: Sequence[Any]
+) -> Iterator[WarmCall]:
+    """Yield what to call and where its value is kept; `ConfigurationError` or `TypeError` for nonsense.
 
-    `TypeError` for those that `bound`, which has the function's parameters, does not take.
+    To be exhausted before the first load: an argument that no key can have shall not leave half a warm-up.
     """
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ConfigurationError("concurrency", concurrency, "as an integer >= 1")
@@ -78,21 +79,21 @@ def checked_calls(
         raise ConfigurationError("on_progress", on_progress, "as a callable of (done, total), or None")
     if isinstance(calls, (str, bytes)) or not isinstance(calls, Iterable):
         raise ConfigurationError("calls", calls, "as an iterable of the arguments of each call")
-    return [_warm_call(call, bound) for call in calls]
+    for call in calls:
+        yield _warm_call(call, plan, receiver)
 
 
-def _warm_call(call: Any, bound: Callable[..., object]) -> WarmCall:
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}
+def _warm_call(call: Any, plan: Plan, receiver: Sequence[Any]) -> WarmCall:
+    args, kwargs = tuple(receiver), dict[str, Any]()
     if isinstance(call, Mapping):
         kwargs = dict(cast("Mapping[str, Any]", call))
     elif isinstance(call, (tuple, list)):
-        args = tuple(cast("Sequence[Any]", call))
+        args += tuple(cast("Sequence[Any]", call))
     else:
         raise ConfigurationError("calls", call, "as tuples of arguments, such as (7,) for f(7), or dicts")
     try:
-        bound(*args, **kwargs)
+        arguments = plan.signature.arguments(*args, **kwargs)
     except TypeError as error:
         msg = f"{error}, in the call {call!r} of warm()"
         raise TypeError(msg) from None
-    return WarmCall(call, args, kwargs)
+    return WarmCall(call, plan.slot(arguments), partial(plan.function, *args, **kwargs))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit.cache._judging import excusing
@@ -30,8 +29,7 @@ class Warming:
         """Load what is missing of `calls`; see `CachedFunction.warm`."""
         from concurrent.futures import ThreadPoolExecutor, as_completed  # noqa: PLC0415  # for those who warm
 
-        bound = partial(self._plan.signature.arguments, *self._receiver)
-        every = checked_calls(calls, concurrency, on_progress, bound)
+        every = list(checked_calls(calls, concurrency, on_progress, self._plan, self._receiver))
         tally = Tally(len(every), on_progress)
         began = self._reads.clock()
         with ThreadPoolExecutor(concurrency, thread_name_prefix="scalekit-warm") as pool:
@@ -46,9 +44,6 @@ class Warming:
 
     def _outcome(self, call: WarmCall) -> tuple[str, Exception | None]:
         """Make one call; return what it came to ("loaded", "present" or "failed"), and why it failed."""
-        args, kwargs = (*self._receiver, *call.args), call.kwargs
-        slot = self._plan.slot(self._plan.signature.arguments(*args, **kwargs))
-        function = partial(self._plan.function, *args, **kwargs)
         outcome, why = "present", None
         excused: list[BackendError] = []
 
@@ -56,7 +51,7 @@ class Warming:
             nonlocal outcome, why
             inner = excusing.set(None)  # what is cached in there is another matter
             try:
-                value = function()
+                value = call.function()
             except Exception as error:
                 outcome, why = "failed", error  # even if a stale value answers for it
                 raise
@@ -67,7 +62,7 @@ class Warming:
 
         known = excusing.set(excused)
         try:
-            self._reads.get(slot, load, self._plan.policy, behind=function)
+            self._reads.get(call.slot, load, self._plan.policy, behind=call.function)
         except Exception as error:  # noqa: BLE001  # the report has it; the others go on
             return "failed", error
         finally:
