@@ -290,3 +290,32 @@ def test_a_template_may_go_through_attributes_that_every_object_has():
         return row.id
 
     assert find(Row()) == 7
+
+
+@pytest.mark.parametrize("option", ["tags", "key"])
+@pytest.mark.parametrize(
+    "given", [lambda user_id: "", lambda user_id, language: "", lambda user_id, lang, extra: "", lambda: ""]
+)
+def test_a_callable_that_does_not_take_what_the_function_takes_is_refused_at_once(option, given):
+    def load(user_id, *, lang="en"):
+        return user_id
+
+    with pytest.raises(
+        ConfigurationError, match=rf"expected {option} as a callable that takes what .*load\(\)"
+    ):
+        Cache().cached(ttl=60, **{option: given})(load)
+
+
+@pytest.mark.parametrize("given", [lambda *every, **named: ["x"], lambda user_id, lang="de": ["x"], max])
+def test_a_callable_that_may_take_it_is_accepted(given):
+    Cache().cached(ttl=60, tags=given)(lambda user_id, *, lang="en": user_id)
+
+
+def test_what_a_function_of_any_number_passes_on_is_seen_when_it_is_called():
+    @Cache().cached(ttl=60, tags=lambda first, second: [f"{first}", f"{second}"])
+    def load(*every):
+        return every
+
+    assert load(1, 2) == (1, 2)
+    with pytest.raises(TypeError):
+        load(1)

@@ -147,6 +147,7 @@ async def test_warming_is_bounded_in_tasks():
         (7, {}, "calls as an iterable"),
         ([], {"concurrency": 0}, "concurrency as an integer >= 1"),
         ([], {"on_progress": 3}, "on_progress as a callable"),
+        ([], {"on_progress": AsyncCache().join}, "on_progress as a callable .*, which is not async"),
     ],
 )
 def test_warming_refuses_nonsense(face, calls, options, complaint):

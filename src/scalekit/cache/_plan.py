@@ -50,8 +50,9 @@ class Plan(FunctionPlan):
             accepted, namespace, policy, serializer, version=version, typed=typed, exclude=exclude, l1=l1
         )
         self._key = key
-        if key is not None:  # it is made of all arguments, so nothing is left out of it unsaid
-            self._unsaid = ()
+        if key is not None:
+            self.signature.check_taken_by(key, "key")
+            self._unsaid = ()  # it is made of all arguments, so nothing is left out of it unsaid
         self.tags = compile_tags(tags, self.signature, typed=typed)
 
     def key(self, arguments: dict[str, Any]) -> str:

@@ -158,6 +158,21 @@ class CallSignature:
                 positional.append(value)
         return positional, keywords
 
+    def check_taken_by(self, given: Callable[..., object], parameter: str) -> None:
+        """Raise `ConfigurationError` for a callable, `given` as `parameter`, that no `call` would fit."""
+        if any(p.kind in _STARS for p in self._parameters):
+            return  # how many there will be is seen when it is called
+        try:
+            theirs = inspect.signature(given)
+        except (TypeError, ValueError):  # a builtin may not tell
+            return
+        positional, keywords = self.call(dict.fromkeys(self.parameters))
+        try:
+            theirs.bind(*positional, **keywords)
+        except TypeError as error:
+            expected = f"as a callable that takes what {self.function.__qualname__}() takes ({error})"
+            raise ConfigurationError(parameter, given, expected) from None
+
     def wrapper(self, slow: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function with this signature that calls `slow`; a coroutine function if that is one."""
         return self._finished(self._make(_PLAIN, slow))

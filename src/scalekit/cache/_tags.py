@@ -49,6 +49,7 @@ def compile_tags(tags: Tags, signature: CallSignature, *, typed: bool) -> CallTa
     `ConfigurationError` for a template that names no parameter of the function.
     """
     if callable(tags):
+        signature.check_taken_by(tags, "tags")
         return CallTags(_by_callable(tags, signature), None)
     return compile_templates(
         tags,

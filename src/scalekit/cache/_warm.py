@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
@@ -75,8 +76,9 @@ def checked_calls(
     """
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ConfigurationError("concurrency", concurrency, "as an integer >= 1")
-    if on_progress is not None and not callable(on_progress):
-        raise ConfigurationError("on_progress", on_progress, "as a callable of (done, total), or None")
+    if on_progress is not None and (not callable(on_progress) or inspect.iscoroutinefunction(on_progress)):
+        expected = "as a callable of (done, total), which is not async, or None"
+        raise ConfigurationError("on_progress", on_progress, expected)
     if isinstance(calls, (str, bytes)) or not isinstance(calls, Iterable):
         raise ConfigurationError("calls", calls, "as an iterable of the arguments of each call")
     for call in calls:
