@@ -45,6 +45,8 @@ def test_a_policy_or_a_lifetime_is_needed():
         policy_of(None, {}, Cache.set)
     with pytest.raises(ConfigurationError, match=r"expected policy as a CachePolicy"):
         policy_of("1h", {}, Cache.set)
+    with pytest.raises(ConfigurationError, match=r"call it: cached\(ttl=\.\.\.\)"):
+        Cache().cached(lambda: 1)
 
 
 @pytest.mark.parametrize("kind", [Cache, AsyncCache])

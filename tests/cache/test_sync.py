@@ -11,6 +11,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from scalekit.cache import AsyncCache, Cache, CachePolicy, MemoryCacheStore
 from scalekit.cache._awaitable import AwaitableStore
@@ -1033,6 +1034,8 @@ def test_bad_keys_and_tags_are_refused(cache):
     for call in tag_calls:
         with pytest.raises(ConfigurationError, match="expected tags as a"):
             call()
+    with pytest.raises(ConfigurationError, match=r"as a list of texts, such as \['t'\]; got 't'"):
+        cache.set("k", 1, ttl=1, tags="t")
     with pytest.raises(ConfigurationError, match="expected ttl"):
         cache.set("k", 1, ttl=0)
 
@@ -1050,9 +1053,16 @@ def test_a_name_for_a_store_is_a_namespace(face):
         ConfigurationError, match=r"CacheStore \(did you mean namespace='shop'\?\); got 'shop'"
     ):
         face("shop")
-    for given in ("redis://localhost", {}):
-        with pytest.raises(ConfigurationError, match="CacheStore; got"):
-            face(given)
+    with pytest.raises(ConfigurationError, match="CacheStore; got"):
+        face({})
+
+
+@pytest.mark.parametrize("given", ["redis://localhost", redis.Redis()])
+def test_who_gives_a_server_or_a_client_is_told_of_the_store_and_the_link(given):
+    with pytest.raises(ConfigurationError, match=r"such as RedisCacheStore\(RedisLink\.from_url\("):
+        Cache(given)
+    with pytest.raises(ConfigurationError, match=r"such as AsyncRedisCacheStore\(AsyncRedisLink\.from_url\("):
+        AsyncCache(given)
 
 
 def test_functions_that_one_def_makes_need_versions(cache):

@@ -43,8 +43,12 @@ def async_usable_store(store: Any) -> AsyncCacheStore:
 
 def _with_methods_of(protocol: str, given: object) -> str:
     expected = f"as an object with the methods of {protocol}"
-    named = isinstance(given, str) and "://" not in given
-    return f"{expected} (did you mean namespace={given!r}?)" if named else expected
+    if isinstance(given, str) and "://" not in given:
+        return f"{expected} (did you mean namespace={given!r}?)"
+    if isinstance(given, str) or type(given).__module__.partition(".")[0] == "redis":
+        face = protocol.removesuffix("CacheStore")
+        return f"{expected}, such as {face}RedisCacheStore({face}RedisLink.from_url(...))"
+    return expected
 
 
 def index_of(store: Any) -> IndexedCacheStore | None:

@@ -69,7 +69,9 @@ def listed(tags: Iterable[str]) -> Iterable[str]:
     # What it is most often is found out first: to ask an abstract class takes ten times as long.
     if tags.__class__ is list or tags.__class__ is tuple:
         return tags
-    if isinstance(tags, str) or not isinstance(tags, Iterable):
+    if isinstance(tags, str):
+        raise ConfigurationError("tags", tags, f"as a list of texts, such as [{tags!r}]")
+    if not isinstance(tags, Iterable):
         raise ConfigurationError("tags", tags, "as a list of texts")
     return tags
 

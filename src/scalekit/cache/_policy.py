@@ -125,8 +125,13 @@ def policy_of(
             raise ConfigurationError("ttl", None, "as a duration, or a CachePolicy before it")
         return CachePolicy(**given)
     if not isinstance(policy, CachePolicy):
-        raise ConfigurationError("policy", policy, "as a CachePolicy (a duration goes into ttl=)")
+        raise ConfigurationError("policy", policy, _expected_policy(policy))
     return replace(policy, **given)
+
+
+def _expected_policy(given: object) -> str:
+    remedy = "call it: cached(ttl=...)" if callable(given) else "a duration goes into ttl="
+    return f"as a CachePolicy ({remedy})"
 
 
 _OPTIONS = frozenset(field.name for field in fields(CachePolicy))
