@@ -65,8 +65,8 @@ class Cache:
 
     When the store fails (`BackendError`): with `on_error="load"`, the default, values are loaded and not
     stored, `get` finds nothing; with "raise" the error is raised. An invalidation that cannot be
-    delivered, or a `set`, is always told: with `on_error_invalidate="raise"`, the default, the error is
-    raised; with "queue" it is delivered as soon as the store answers, and until then this cache does not
+    delivered, or a `set`, is not lost in silence: with `on_error_invalidate="raise"`, the default, the error
+    is raised; with "queue" it is delivered as soon as the store answers, and until then this cache does not
     believe what the store has for its tags or key.
 
     `compress_above`: a number of bytes; what is longer when it is written to a store that keeps bytes is
