@@ -10,7 +10,7 @@ import pytest
 from tests.cache.tiered_race import Shared
 
 PROCESSES = 3
-pytestmark = pytest.mark.timeout(300)  # it is about orders, not about time
+pytestmark = pytest.mark.timeout(140)  # it is about orders, not about time; faulthandler ends all at 150
 
 
 def race(tmp_path, url, prefix, *, kind, reads, mutant=""):

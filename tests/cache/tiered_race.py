@@ -29,7 +29,10 @@ _LOG = 1 << 20
 _HEAD = 16  # the source, and whether anything stale was found
 _RECORD = struct.Struct("=qd")
 _NUMBER = 8
+# Reads per invalidation, at the most and at the least: on a busy machine, where reads are slow and the time
+# between invalidations is not, each would be a miss, and the race would take minutes.
 _READS_PER_INVALIDATION = 400
+_READS_BETWEEN = 100
 KEYS = 3
 
 
@@ -116,6 +119,11 @@ class Racer:
             self.over = True
         self.over = self.over or (self.done % 64 == 0 and self.shared.found)
 
+    @property
+    def early(self):
+        """Whether it is too soon for another invalidation."""
+        return not self.over and self.done < self.invalidations * _READS_BETWEEN
+
     def changed(self, number):
         self.shared.log(self.me, number)
         self.invalidations += 1
@@ -161,6 +169,8 @@ class Threads(Racer):
     def invalidate(self):
         while not self.over:
             time.sleep(random.random() * 0.015)
+            while self.early:
+                time.sleep(0.001)
             number = self.shared.grow()
             self.store.invalidate([*(slot.tags[1] for slot in self.slots), "race:f"])
             self.changed(number)
@@ -196,6 +206,8 @@ class Tasks(Racer):
     async def invalidate(self):
         while not self.over:
             await asyncio.sleep(random.random() * 0.015)
+            while self.early:  # noqa: ASYNC110  # reads end it
+                await asyncio.sleep(0.001)
             number = self.shared.grow()
             await self.store.invalidate([slot.tags[1] for slot in self.slots])
             self.changed(number)
