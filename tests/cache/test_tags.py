@@ -306,6 +306,12 @@ def test_a_callable_that_does_not_take_what_the_function_takes_is_refused_at_onc
         Cache().cached(ttl=60, **{option: given})(load)
 
 
+@pytest.mark.parametrize("given", [lambda: ["x"], lambda id_, ids: ["x"], lambda *, id_: ["x"]])
+def test_of_many_a_callable_takes_the_id(given):
+    with pytest.raises(ConfigurationError, match="expected tags as a callable of the id"):
+        Cache().cached_many(ttl=60, tags=given)(lambda ids: {})
+
+
 @pytest.mark.parametrize("given", [lambda *every, **named: ["x"], lambda user_id, lang="de": ["x"], max])
 def test_a_callable_that_may_take_it_is_accepted(given):
     Cache().cached(ttl=60, tags=given)(lambda user_id, *, lang="en": user_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 from scalekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
 Binds: TypeAlias = "type[classmethod[Any, Any, Any] | staticmethod[Any, Any]]"
 
@@ -24,6 +24,24 @@ def check_callable(value: Any, parameter: str, expected: str) -> None:
     """Raise `ConfigurationError` unless `value` can be called."""
     if not callable(value):
         raise ConfigurationError(parameter, value, expected)
+
+
+def check_fits(
+    given: Callable[..., object],
+    parameter: str,
+    expected: str,
+    positional: Collection[object],
+    keywords: Mapping[str, object],
+) -> None:
+    """Raise `ConfigurationError` for a callable, `given` as `parameter`, that cannot be called so."""
+    try:
+        theirs = inspect.signature(given)
+    except (TypeError, ValueError):  # a builtin may not tell
+        return
+    try:
+        theirs.bind(*positional, **keywords)
+    except TypeError as error:
+        raise ConfigurationError(parameter, given, f"{expected} ({error})") from None
 
 
 def accepted(function: Any) -> Accepted:

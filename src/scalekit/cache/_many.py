@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
+from scalekit.cache._callables import check_fits
 from scalekit.cache._function_plan import FunctionPlan
 from scalekit.cache._key import bracketed, value_text
 from scalekit.cache._loader import check_all_lasting
@@ -176,6 +177,7 @@ def items_of(answer: Any, ids: Sequence[Hashable]) -> dict[Hashable, Any]:
 def _compiled(tags: Tags, function: Callable[..., Any], *, typed: bool) -> CallTags:
     """Return what makes an item's tags of its id: templates over {id}, or a callable of it."""
     if callable(tags):
+        check_fits(tags, "tags", "as a callable of the id", (None,), {})
         return CallTags(lambda arguments: tags(arguments["id"]), None)
     return compile_templates(
         tags, ("id",), expected="to name the id alone, as {id}", function=function, typed=typed

@@ -11,6 +11,7 @@ import inspect
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
+from scalekit.cache._callables import check_fits
 from scalekit.cache._key import classes
 from scalekit.errors import ConfigurationError
 
@@ -162,16 +163,9 @@ class CallSignature:
         """Raise `ConfigurationError` for a callable, `given` as `parameter`, that no `call` would fit."""
         if any(p.kind in _STARS for p in self._parameters):
             return  # how many there will be is seen when it is called
-        try:
-            theirs = inspect.signature(given)
-        except (TypeError, ValueError):  # a builtin may not tell
-            return
         positional, keywords = self.call(dict.fromkeys(self.parameters))
-        try:
-            theirs.bind(*positional, **keywords)
-        except TypeError as error:
-            expected = f"as a callable that takes what {self.function.__qualname__}() takes ({error})"
-            raise ConfigurationError(parameter, given, expected) from None
+        expected = f"as a callable that takes what {self.function.__qualname__}() takes"
+        check_fits(given, parameter, expected, positional, keywords)
 
     def wrapper(self, slow: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function with this signature that calls `slow`; a coroutine function if that is one."""
