@@ -245,7 +245,9 @@ def test_a_quota_beyond_the_script_is_refused(told, key_prefix, plan, named):
 def test_an_unknown_algorithm_is_refused(told, key_prefix):
     plan = quota("5/s")
     plan.algorithm = "dice"
-    with pytest.raises(ConfigurationError, match="algorithm as 'sliding-window'; got 'dice'"):
+    with pytest.raises(
+        ConfigurationError, match=r"algorithm as 'sliding-window' or 'sliding-log' .*; got 'dice'"
+    ):
         told.hit(key_prefix, plan, 1, TODAY)
 
 

@@ -381,3 +381,30 @@ def test_eight_threads_admit_exactly_the_limit():
         thread.join()
     assert sum(admitted) == 500
     assert [state.remaining for state in limiter.peek("k").states] == [0, 1500]
+
+
+@pytest.mark.parametrize(
+    "algorithm", ["sliding-window", "sliding-log", "sliding-counter", "gcra", "fixed-window"]
+)
+def test_each_algorithm_by_name(algorithm):
+    clock = ManualClock()
+    limiter = RateLimiter("6/m", algorithm=algorithm, clock=clock)
+    assert limiter.hit("a", cost=6)
+    denied = limiter.hit("a")
+    assert not denied
+    clock.advance(denied.retry_after)
+    assert limiter.hit("a")
+
+
+def test_limiters_of_one_name_and_other_algorithms_do_not_share():
+    store, clock = MemoryRateLimitStore(), ManualClock()
+    first = RateLimiter("6/m", store=store, algorithm="gcra", clock=clock)
+    second = RateLimiter("6/m", store=store, algorithm="fixed-window", clock=clock)
+    assert first.hit("a", cost=6).remaining == second.hit("a", cost=6).remaining == 0
+
+
+@pytest.mark.parametrize("algorithm", ["dice", None, ["gcra"]])
+@pytest.mark.parametrize("limits", ["6/m", lambda key: "6/m"])
+def test_an_unknown_algorithm_is_refused_at_once(algorithm, limits):
+    with pytest.raises(ConfigurationError, match=r"algorithm as one of sliding-window, .*; got"):
+        RateLimiter(limits, algorithm=algorithm)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scalekit.events import Hook
     from scalekit.ratelimit._limit import Limit
     from scalekit.ratelimit._plans import Exempt, Plan
+    from scalekit.ratelimit._quota import Algorithm
     from scalekit.ratelimit.protocols import AsyncRateLimitStore, NonblockingRateLimitStore
 
 _ONE = 1  # the usual cost: identical to it, hence checked
@@ -43,9 +44,12 @@ class AsyncRateLimiter:
     `limits`: text ("10/s", "10/s; 100/15m"), `Limit`s, or one callable that returns such a plan for a
     key. All of them hold: a hit is admitted by all, and consumes from all, or from none.
 
-    The rule is the exact sliding window: never more than `limit` units in any `window`, wherever it
-    starts. It remembers each unit's time, so a key that uses up a limit of n units takes 8 x n bytes:
-    choose windows so that the largest limit stays in the thousands.
+    `algorithm` is the rule. "sliding-window" (default) and "sliding-log" are exact: never more than `limit`
+    units in any `window`, wherever it starts. They remember each unit's time, so a key that uses up a
+    limit of n units takes 8 x n bytes: choose windows so that the largest limit stays in the thousands.
+    The others take a few numbers per key and may admit up to twice the limit in a window:
+    "sliding-counter" when hits come unevenly, "gcra" and "token-bucket" (one rule: units come back one at a
+    time) after a rest, "fixed-window" around the multiples of the window.
 
     `store` keeps the counts (default: a `MemoryRateLimitStore` of its own). `name` separates limiters
     that share a store; two of the same name share their counts. `exempt`, a predicate or a container
@@ -62,20 +66,21 @@ class AsyncRateLimiter:
         *limits: str | Limit | Callable[[str], Plan],
         store: AsyncRateLimitStore | NonblockingRateLimitStore | None = None,
         name: str = "default",
+        algorithm: Algorithm = "sliding-window",
         exempt: Exempt | None = None,
         on_event: Hook | None = None,
         clock: Clock = time.monotonic,
         wall_clock: Clock = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._plans = Plans(limits)
+        self._plans = Plans(limits, algorithm)
         self._fixed = self._plans.fixed
         self._store = async_fitting_store(MemoryRateLimitStore() if store is None else store)
         fitting_callables(clock=clock, wall_clock=wall_clock, sleep=sleep)
         if on_event is not None:
             fitting_callables(on_event=on_event)
         self._name = name
-        self._prefix = prefix_of(name)
+        self._prefix = prefix_of(name, algorithm)
         self._exempt = exemption(exempt)
         self._emit = guarded(on_event)
         self._clock = clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from scalekit.errors import ConfigurationError
+from scalekit.ratelimit._quota import ALGORITHMS
 
 LONGEST_KEY = 200
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -44,11 +45,15 @@ def client_key(address: str, *, prefix: int = 64, secret: bytes | None = None) -
     return _digest(client.encode(), 16, key).hex()
 
 
-def prefix_of(name: str) -> str:
-    """Return what a limiter called `name` puts before its keys; raises `ConfigurationError`."""
+def prefix_of(name: str, algorithm: str = ALGORITHMS[0]) -> str:
+    """Return what a limiter called `name` puts before its keys; raises `ConfigurationError`.
+
+    Another algorithm than the default is part of it: a key then has one state, of one kind. No name
+    contains the "/" before it.
+    """
     if not isinstance(name, str) or not _NAME.fullmatch(name):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError("name", name, "as 1 to 64 of the characters A-Z a-z 0-9 _ . -")
-    return f"{name}:"
+    return f"{name}:" if algorithm == ALGORITHMS[0] else f"{name}/{algorithm}:"
 
 
 def unusual_key(prefix: str, key: object) -> str:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._limit import LARGEST, Limit
-from scalekit.ratelimit._quota import Quota
+from scalekit.ratelimit._quota import ALGORITHMS, Quota, checked_algorithm
 
 if TYPE_CHECKING:
+    from scalekit.ratelimit._quota import Algorithm
+
     Plan: TypeAlias = str | Limit | Sequence[str | Limit]
     Exempt: TypeAlias = Callable[[str], bool] | Container[str]
 
@@ -25,16 +27,19 @@ class Plans:
     `exempt` is the one that a decision shows of a key that is not counted: the callable may not know it.
     """
 
-    __slots__ = ("_choose", "_quotas", "exempt", "fixed")
+    __slots__ = ("_algorithm", "_choose", "_quotas", "exempt", "fixed")
 
-    def __init__(self, limits: Sequence[str | Limit | Callable[[str], Plan]]) -> None:
+    def __init__(
+        self, limits: Sequence[str | Limit | Callable[[str], Plan]], algorithm: Algorithm = ALGORITHMS[0]
+    ) -> None:
+        self._algorithm: Algorithm = checked_algorithm(algorithm)
         self._quotas: dict[Plan, Quota] = {}
         self.fixed: Quota | None = None
         self._choose: Callable[[str], Plan] | None = None
         if len(limits) == 1 and callable(limits[0]):
             self._choose = limits[0]
         else:
-            self.fixed = Quota(_limits_of(cast("Plan", tuple(limits))))
+            self.fixed = Quota(_limits_of(cast("Plan", tuple(limits))), algorithm)
         self.exempt: Quota = self.fixed or _UNLIMITED
 
     def quota(self, key: str) -> Quota:
@@ -52,7 +57,7 @@ class Plans:
         except TypeError:  # unhashable, hence neither text nor Limit nor a tuple of them
             raise ConfigurationError("limits", plan, _PLAN) from None
         if quota is None:
-            quota = Quota(_limits_of(plan))
+            quota = Quota(_limits_of(plan), self._algorithm)
             if len(self._quotas) >= _REMEMBERED:  # a callable that makes up limits must not cost memory
                 self._quotas.clear()
             self._quotas[plan] = quota

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal, TypeAlias, get_args
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._limit import Limit
@@ -10,6 +11,13 @@ from scalekit.ratelimit._limit import Limit
 NEVER = -1
 """In `Verdict.retry`: no wait will help, since the cost is above that limit."""
 
+Spans: TypeAlias = tuple[tuple[int, int], ...]
+"""Units, and window in microseconds, of each limit."""
+
+Algorithm: TypeAlias = Literal[
+    "sliding-window", "sliding-log", "sliding-counter", "gcra", "token-bucket", "fixed-window"
+]
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)  # the first is the default
 _COST = "as an integer >= 1"
 _LIMITS = "as Limits, such as Limit.parse_many() returns"
 
@@ -18,9 +26,9 @@ class Quota:
     """The limits that hold together for a key, and the name of the algorithm that applies them.
 
     `spans` gives (units, window in microseconds) per limit, in order; `smallest` and `largest` are the
-    extremes of the units, `longest` the longest window. `algorithm` tells the store which rule to
-    apply; one that it does not know is a `ConfigurationError`. Two limits of the same name are a
-    `ConfigurationError`, for a header could not tell them apart; so is anything else than `Limit`s.
+    extremes of the units, `longest` the longest window. `algorithm` (default "sliding-window") tells
+    the store which rule to apply. A name that is none is a `ConfigurationError`, and so are two limits
+    of the same name, for a header could not tell them apart, and anything else than `Limit`s.
     """
 
     __slots__ = (
@@ -37,7 +45,7 @@ class Quota:
         "windows",
     )
 
-    def __init__(self, limits: Iterable[Limit]) -> None:
+    def __init__(self, limits: Iterable[Limit], algorithm: Algorithm = ALGORITHMS[0]) -> None:
         if not isinstance(limits, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError("limits", limits, _LIMITS)
         self.limits: tuple[Limit, ...] = tuple(limits)
@@ -48,10 +56,8 @@ class Quota:
         names = [limit.name for limit in self.limits]
         if len(set(names)) < len(names):
             raise ConfigurationError("limits", names, "with different names")
-        self.algorithm: str = "sliding-window"
-        self.spans: tuple[tuple[int, int], ...] = tuple(
-            (limit.limit, limit.microseconds) for limit in self.limits
-        )
+        self.algorithm: Algorithm = checked_algorithm(algorithm)
+        self.spans: Spans = tuple((limit.limit, limit.microseconds) for limit in self.limits)
         self.smallest: int = min(limit.limit for limit in self.limits)
         self.largest: int = max(limit.limit for limit in self.limits)
         self.longest: int = max(limit.microseconds for limit in self.limits)
@@ -112,3 +118,10 @@ def checked_cost(cost: object) -> int:
     if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:
         raise ConfigurationError("cost", cost, _COST)
     return int(cost)
+
+
+def checked_algorithm(algorithm: Algorithm) -> Algorithm:
+    """Return `algorithm` if it is the name of one; raises `ConfigurationError`."""
+    if algorithm not in ALGORITHMS:
+        raise ConfigurationError("algorithm", algorithm, f"as one of {', '.join(ALGORITHMS)}")
+    return algorithm

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scalekit.ratelimit._quota import Quota
 
 PREFIX = b"sk:rl:"
+_SCRIPTED = ("sliding-window", "sliding-log")
 MOST_UNITS = 100_000  # 0.8 MB in one string; a server takes some 5 ms to write it
 LONGEST_WINDOW = 1 << 52  # microseconds, 142 years: added to the time of day it stays below 2**53
 
@@ -25,8 +26,9 @@ def stored_key(key: str) -> bytes:
 
 def operands(operation: str, key: str, quota: Quota, cost: int) -> tuple[Any, ...]:
     """Return what follows the script in a command; raises `ConfigurationError` for a quota beyond it."""
-    if quota.algorithm != "sliding-window":
-        raise ConfigurationError("algorithm", quota.algorithm, "as 'sliding-window'")
+    if quota.algorithm not in _SCRIPTED:
+        expected = "as 'sliding-window' or 'sliding-log' in a store on Redis"
+        raise ConfigurationError("algorithm", quota.algorithm, expected)
     if quota.largest > MOST_UNITS:
         raise ConfigurationError("limit", quota.largest, f"<= {MOST_UNITS} in a store on Redis")
     if quota.longest > LONGEST_WINDOW:

@@ -9,10 +9,11 @@ from weakref import WeakSet
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._quota import Verdict
-from scalekit.ratelimit._sliding_log import SlidingLog
+from scalekit.ratelimit._state import fresh
 
 if TYPE_CHECKING:
     from scalekit.ratelimit._quota import Quota
+    from scalekit.ratelimit._state import KeyState
 
 __all__ = ["MemoryRateLimitStore"]
 
@@ -57,15 +58,15 @@ class MemoryRateLimitStore:
 
     def __len__(self) -> int:
         """Return how many keys are held, those included that have expired and are not yet swept."""
-        return sum(len(shard.logs) for shard in self._shards)
+        return sum(len(shard.states) for shard in self._shards)
 
     def hit(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
         """Consume `cost` from every limit, or from none."""
         shard = self._shards[hash(key) & self._mask]
         with shard.lock:
-            log = shard.logs.get(key)
-            if log is not None:
-                return log.hit(quota, cost, now)
+            state = shard.states.get(key)
+            if state is not None:
+                return state.hit(quota, cost, now)
             return shard.first_hit(key, quota, cost, now)
 
     def peek(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
@@ -75,33 +76,33 @@ class MemoryRateLimitStore:
         """
         shard = self._shards[hash(key) & self._mask]
         with shard.lock:
-            return (shard.logs.get(key) or SlidingLog(quota)).peek(quota, cost, now)
+            return (shard.states.get(key) or fresh(quota)).peek(quota, cost, now)
 
     def refund(self, key: str, _quota: Quota, cost: int, _now: int, /) -> None:
         """Take back the newest `cost` units of `key`."""
         shard = self._shards[hash(key) & self._mask]
         with shard.lock:
-            log = shard.logs.get(key)
-            if log is not None:
-                log.refund(cost)
+            state = shard.states.get(key)
+            if state is not None:
+                state.refund(cost)
 
     def reset(self, key: str, /) -> None:
         """Forget what `key` consumed."""
         shard = self._shards[hash(key) & self._mask]
         with shard.lock:
-            log = shard.logs.get(key)
-            if log is not None:
-                log.clear()  # and stays until it is swept, since `keys` has it, too
+            state = shard.states.get(key)
+            if state is not None:
+                state.clear()  # and stays until it is swept, since `keys` has it, too
 
 
 class _Shard:
     """A part of the keys under one lock.
 
-    `keys` holds the same keys as `logs`, in no order, so that a hand can go round them: a dict offers
+    `keys` holds the same keys as `states`, in no order, so that a hand can go round them: a dict offers
     no way to look at a few of its entries without starting over.
     """
 
-    __slots__ = ("__weakref__", "_bound", "_hand", "_keys", "lock", "logs")
+    __slots__ = ("__weakref__", "_bound", "_hand", "_keys", "lock", "states")
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
@@ -117,7 +118,7 @@ class _Shard:
 
     def _begin_anew(self) -> None:
         self.lock = threading.Lock()
-        self.logs: dict[str, SlidingLog] = {}
+        self.states: dict[str, KeyState] = {}
         self._keys: list[str] = []
         self._hand = 0
 
@@ -125,21 +126,21 @@ class _Shard:
         """Answer for a key that is not held, and hold it if it consumed anything."""
         for _ in range(min(_SWEPT, len(self._keys))):
             self._drop_expired(now)
-        log = SlidingLog(quota)
+        state = fresh(quota)
         if cost <= quota.smallest and len(self._keys) >= self._bound:
             wait = self._make_room(now)
             if wait:
                 every = len(quota.limits)
                 return Verdict(False, (wait,) * every, (0,) * every, (wait,) * every)
-        verdict = log.hit(quota, cost, now)
+        verdict = state.hit(quota, cost, now)
         if verdict.allowed:
-            self.logs[key] = log
+            self.states[key] = state
             self._keys.append(key)
         return verdict
 
     def _drop_expired(self, now: int) -> None:
         self._hand = (self._hand or len(self._keys)) - 1
-        if self.logs[self._keys[self._hand]].expired(now):
+        if self.states[self._keys[self._hand]].expired(now):
             self._drop(self._hand)
 
     def _make_room(self, now: int) -> int:
@@ -148,10 +149,10 @@ class _Shard:
         wait, least, victim = _FOREVER, _FOREVER, -1
         for _ in range(min(_SAMPLED, size)):
             self._hand = (self._hand or size) - 1
-            log = self.logs[self._keys[self._hand]]
-            used = log.used(now)
+            state = self.states[self._keys[self._hand]]
+            used = state.used(now)
             if used < least:
-                blocked = log.blocked(now)
+                blocked = state.blocked(now)
                 if blocked:
                     wait = min(wait, blocked)
                 else:
@@ -164,7 +165,7 @@ class _Shard:
         return 0
 
     def _drop(self, index: int) -> None:
-        del self.logs[self._keys[index]]
+        del self.states[self._keys[index]]
         last = self._keys.pop()
         if index < len(self._keys):
             self._keys[index] = last
