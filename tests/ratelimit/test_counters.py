@@ -212,6 +212,25 @@ def test_a_bucket_loses_nothing_to_rounding():
     assert state.peek(one, 1, START + SECOND + 1).remaining[0] == 10**9
 
 
+def test_a_bucket_is_not_filled_faster_than_its_limit_says():
+    """An interval that were rounded down would give 500 units too many in half of this window."""
+    units, window = 2**31 - 1, 2**51 + 2**20
+    one = quota("gcra", (units, window))
+    state = Gcra(one)
+    assert state.hit(one, units, START).allowed
+    assert units // 2 - 1_100 < state.peek(one, 1, START + window // 2).remaining[0] <= units // 2
+
+
+def test_a_refund_reaches_back_into_the_window_before():
+    one = quota("sliding-counter", (9, 9))
+    state, start = SlidingCounter(one), 9 * 10**6
+    state.hit(one, 5, start)
+    state.hit(one, 1, start + 9)
+    state.refund(4)
+    assert state.used(start + 9) == 2
+    assert state.used(start + 9 + 5) == 1
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

@@ -127,7 +127,7 @@ def test_the_child_of_a_fork_waits_for_no_thread_and_gives_up_what_one_left_half
     for i in range(100):
         store.hit(f"k{i}", limit, 5, START)
     held, other = store._shards
-    lost, kept = list(held.states), list(other.logs)
+    lost, kept = list(held.states), list(other.states)
 
     def check():
         assert all(store.hit(key, limit, 1, START).allowed for key in lost)

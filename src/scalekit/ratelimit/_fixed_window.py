@@ -10,7 +10,8 @@ Memory: two integers for one limit, one more for each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, ClassVar
 
 from scalekit.ratelimit._quota import NEVER, Verdict
 from scalekit.ratelimit._state import predecessors
@@ -29,12 +30,14 @@ class FixedWindow:
     of the one with the same window, or the next longer.
     """
 
-    __slots__ = ("_counts", "_latest", "_spans")
+    kind: ClassVar[bytes] = b"F"
+
+    __slots__ = ("_counts", "latest", "spans")
 
     def __init__(self, quota: Quota) -> None:
-        self._spans = quota.spans
+        self.spans = quota.spans
         self._counts = [0] * len(quota.spans)
-        self._latest = _LONG_AGO
+        self.latest = _LONG_AGO
 
     def hit(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Admit `cost` under every limit of `quota` and consume it from all, or from none."""
@@ -44,9 +47,9 @@ class FixedWindow:
             if count + cost > units:
                 return _told(spans, cost, now, at, counts)
         counts = [count + cost for count in counts]
-        self._latest = at
+        self.latest = at
         self._counts = counts
-        self._spans = spans
+        self.spans = spans
         return Verdict(
             True,
             quota.none,
@@ -60,10 +63,10 @@ class FixedWindow:
 
     def _as_of(self, spans: Spans, now: int) -> tuple[int, list[int]]:
         """Return the time that `now` counts as, and the counts of the windows of `spans` then."""
-        latest = self._latest
+        latest = self.latest
         counts = self._counts
-        if spans is not self._spans:
-            counts = [counts[i] for i in predecessors(self._spans, spans)]
+        if spans is not self.spans:
+            counts = [counts[i] for i in predecessors(self.spans, spans)]
         if now <= latest:
             return latest, counts
         return now, [
@@ -78,19 +81,31 @@ class FixedWindow:
     def clear(self) -> None:
         """Forget everything."""
         self._counts = [0] * len(self._counts)
-        self._latest = _LONG_AGO
+        self.latest = _LONG_AGO
 
     def expired(self, now: int) -> bool:
         """Whether nothing that was consumed counts any more, so that the state may be dropped."""
-        return not any(self._as_of(self._spans, now)[1])
+        return not any(self._as_of(self.spans, now)[1])
 
     def used(self, now: int) -> int:
         """Return how many units still count, under the limit where that is most."""
-        return max(self._as_of(self._spans, now)[1])
+        return max(self._as_of(self.spans, now)[1])
 
     def blocked(self, now: int) -> int:
         """Return the microseconds until one more unit fits the quota last applied; 0 if it fits now."""
-        return max(_told(self._spans, 1, now, *self._as_of(self._spans, now)).retry)
+        return max(_told(self.spans, 1, now, *self._as_of(self.spans, now)).retry)
+
+    def body(self) -> bytes:
+        """Return the counts as bytes."""
+        return struct.pack(f">{len(self._counts)}q", *self._counts)
+
+    @classmethod
+    def restored(cls, quota: Quota, latest: int, body: bytes) -> FixedWindow:
+        """Return what `body` was made of; raises `struct.error` if it was not."""
+        state = cls(quota)
+        state.latest = latest
+        state._counts = list(struct.unpack(f">{len(quota.spans)}q", body))
+        return state
 
 
 def _told(spans: Spans, cost: int, now: int, at: int, counts: list[int]) -> Verdict:

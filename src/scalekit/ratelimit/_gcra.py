@@ -16,8 +16,9 @@ Memory: three integers for one limit, one more for each other.
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from scalekit.ratelimit._quota import NEVER, Verdict
 from scalekit.ratelimit._state import predecessors
@@ -49,13 +50,15 @@ class Gcra:
     When the quota changes, a limit takes over the units of the one with the same window, or the next.
     """
 
-    __slots__ = ("_backlogs", "_latest", "_spans", "_terms")
+    kind: ClassVar[bytes] = b"G"
+
+    __slots__ = ("_backlogs", "_terms", "latest", "spans")
 
     def __init__(self, quota: Quota) -> None:
-        self._spans = quota.spans
+        self.spans = quota.spans
         self._terms = terms_of(quota.spans)
         self._backlogs = [0] * len(quota.spans)
-        self._latest = _LONG_AGO
+        self.latest = _LONG_AGO
 
     def hit(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Admit `cost` under every limit of `quota` and consume it from all, or from none."""
@@ -66,9 +69,9 @@ class Gcra:
                 return _told(terms, cost, now, at, backlogs)
         for i, (_, _, interval) in enumerate(terms):
             backlogs[i] += cost * interval
-        self._spans = quota.spans
+        self.spans = quota.spans
         self._terms = terms
-        self._latest = at
+        self.latest = at
         self._backlogs = backlogs
         late = at - now
         return Verdict(
@@ -88,12 +91,12 @@ class Gcra:
 
         Under another quota, units become as many units, at most all.
         """
-        if spans is self._spans:
+        if spans is self.spans:
             return self._terms, self._backlogs
         terms = terms_of(spans)
-        if spans == self._spans:
+        if spans == self.spans:
             return terms, self._backlogs
-        was = predecessors(self._spans, spans)
+        was = predecessors(self.spans, spans)
         used = [-(-self._backlogs[i] // self._terms[i][2]) for i in was]
         return terms, [
             min(count, units) * interval for count, (units, _, interval) in zip(used, terms, strict=True)
@@ -101,7 +104,7 @@ class Gcra:
 
     def _as_of(self, terms: Terms, backlogs: list[int], now: int) -> tuple[int, list[int]]:
         """Return the time that `now` counts as, and the backlogs by then."""
-        latest = self._latest
+        latest = self.latest
         if now <= latest:
             return latest, backlogs[:]
         passed = now - latest
@@ -118,7 +121,7 @@ class Gcra:
     def clear(self) -> None:
         """Forget everything."""
         self._backlogs = [0] * len(self._terms)
-        self._latest = _LONG_AGO
+        self.latest = _LONG_AGO
 
     def expired(self, now: int) -> bool:
         """Whether nothing that was consumed counts any more, so that the state may be dropped."""
@@ -136,6 +139,18 @@ class Gcra:
     def blocked(self, now: int) -> int:
         """Return the microseconds until one more unit fits the quota last applied; 0 if it fits now."""
         return max(_told(self._terms, 1, now, *self._as_of(self._terms, self._backlogs, now)).retry)
+
+    def body(self) -> bytes:
+        """Return the backlogs as bytes."""
+        return struct.pack(f">{len(self._backlogs)}q", *self._backlogs)
+
+    @classmethod
+    def restored(cls, quota: Quota, latest: int, body: bytes) -> Gcra:
+        """Return what `body` was made of; raises `struct.error` if it was not."""
+        state = cls(quota)
+        state.latest = latest
+        state._backlogs = list(struct.unpack(f">{len(quota.spans)}q", body))
+        return state
 
 
 def _told(terms: Terms, cost: int, now: int, at: int, backlogs: list[int]) -> Verdict:

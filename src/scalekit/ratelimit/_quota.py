@@ -11,12 +11,14 @@ from scalekit.ratelimit._limit import Limit
 NEVER = -1
 """In `Verdict.retry`: no wait will help, since the cost is above that limit."""
 
-Spans: TypeAlias = tuple[tuple[int, int], ...]
-"""Units, and window in microseconds, of each limit."""
+Span: TypeAlias = tuple[int, int]
+"""Units, and window in microseconds, of a limit."""
+Spans: TypeAlias = tuple[Span, ...]
 
 Algorithm: TypeAlias = Literal[
     "sliding-window", "sliding-log", "sliding-counter", "gcra", "token-bucket", "fixed-window"
 ]
+EXACT = 512  # units up to which "sliding-window" keeps each one's time
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)  # the first is the default
 _COST = "as an integer >= 1"
 _LIMITS = "as Limits, such as Limit.parse_many() returns"
@@ -29,14 +31,21 @@ class Quota:
     extremes of the units, `longest` the longest window. `algorithm` (default "sliding-window") tells
     the store which rule to apply. A name that is none is a `ConfigurationError`, and so are two limits
     of the same name, for a header could not tell them apart, and anything else than `Limit`s.
+
+    Of "sliding-window", `fine` is the quota of the limits up to `EXACT` units, None if there are none,
+    and `coarse` has a quota for each that is larger; `order` says where each limit is found in the fine
+    ones followed by the coarse ones, None if they are in that order anyway.
     """
 
     __slots__ = (
         "algorithm",
+        "coarse",
+        "fine",
         "largest",
         "limits",
         "longest",
         "none",
+        "order",
         "single",
         "smallest",
         "spans",
@@ -67,6 +76,18 @@ class Quota:
         self.windows: tuple[int, ...] = tuple(window for _, window in self.spans)
         self.none: tuple[int, ...] = (0,) * len(self.limits)
         self.untouched: Verdict = Verdict(True, self.none, self.units, self.none)
+        coarse = [i for i, units in enumerate(self.units) if algorithm == ALGORITHMS[0] and units > EXACT]
+        fine = [i for i in range(len(self.limits)) if i not in coarse]
+        self.fine: Quota | None = self if not coarse else self._of(fine) if fine else None
+        self.coarse: tuple[Quota, ...] = tuple(self._of([i]) for i in coarse)
+        back = sorted(range(len(self.limits)), key=(fine + coarse).__getitem__)
+        self.order: tuple[int, ...] | None = tuple(back) if fine + coarse != sorted(back) else None
+
+    def _of(self, indices: list[int]) -> Quota:
+        """Return the quota of some of the limits, which is this one if it has no others."""
+        if len(indices) == len(self.limits):
+            return self
+        return Quota([self.limits[i] for i in indices], self.algorithm)
 
     def __repr__(self) -> str:
         return f"<Quota {'; '.join(map(str, self.limits))} {self.algorithm}>"

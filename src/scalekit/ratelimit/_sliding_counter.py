@@ -15,7 +15,8 @@ Memory: three integers for one limit, two more for each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+import struct
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from scalekit.ratelimit._quota import NEVER, Verdict
 from scalekit.ratelimit._state import predecessors
@@ -39,12 +40,14 @@ class SlidingCounter:
     limit takes over the counts of the one with the same window, or the next longer.
     """
 
-    __slots__ = ("_counts", "_latest", "_spans")
+    kind: ClassVar[bytes] = b"C"
+
+    __slots__ = ("_counts", "latest", "spans")
 
     def __init__(self, quota: Quota) -> None:
-        self._spans = quota.spans
+        self.spans = quota.spans
         self._counts: list[Counts] = [(0, 0)] * len(quota.spans)
-        self._latest = _LONG_AGO
+        self.latest = _LONG_AGO
 
     def hit(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Admit `cost` under every limit of `quota` and consume it from all, or from none."""
@@ -52,8 +55,8 @@ class SlidingCounter:
         verdict = _told(quota.spans, cost, now, at, counts)
         if not verdict.allowed:
             return verdict
-        self._spans = quota.spans
-        self._latest = at
+        self.spans = quota.spans
+        self.latest = at
         self._counts = [(before, count + cost) for before, count in counts]
         return Verdict(
             True,
@@ -68,10 +71,10 @@ class SlidingCounter:
 
     def _as_of(self, spans: Spans, now: int) -> tuple[int, list[Counts]]:
         """Return the time that `now` counts as, and the counts of the windows of `spans` then."""
-        latest = self._latest
+        latest = self.latest
         known = self._counts
-        if spans is not self._spans:
-            known = [known[i] for i in predecessors(self._spans, spans)]
+        if spans is not self.spans:
+            known = [known[i] for i in predecessors(self.spans, spans)]
         if now <= latest:
             return latest, known
         counts: list[Counts] = []
@@ -92,23 +95,37 @@ class SlidingCounter:
     def clear(self) -> None:
         """Forget everything."""
         self._counts = [(0, 0)] * len(self._counts)
-        self._latest = _LONG_AGO
+        self.latest = _LONG_AGO
 
     def expired(self, now: int) -> bool:
         """Whether nothing that was consumed counts any more, so that the state may be dropped."""
-        return not any(before or count for before, count in self._as_of(self._spans, now)[1])
+        return not any(before or count for before, count in self._as_of(self.spans, now)[1])
 
     def used(self, now: int) -> int:
         """Return how many units still count, under the limit where that is most."""
-        at, counts = self._as_of(self._spans, now)
+        at, counts = self._as_of(self.spans, now)
         return max(
             count + _weighted(before, window, at % window)
-            for (before, count), (_, window) in zip(counts, self._spans, strict=True)
+            for (before, count), (_, window) in zip(counts, self.spans, strict=True)
         )
 
     def blocked(self, now: int) -> int:
         """Return the microseconds until one more unit fits the quota last applied; 0 if it fits now."""
-        return max(_told(self._spans, 1, now, *self._as_of(self._spans, now)).retry)
+        return max(_told(self.spans, 1, now, *self._as_of(self.spans, now)).retry)
+
+    def body(self) -> bytes:
+        """Return the counts as bytes."""
+        numbers = [number for pair in self._counts for number in pair]
+        return struct.pack(f">{len(numbers)}q", *numbers)
+
+    @classmethod
+    def restored(cls, quota: Quota, latest: int, body: bytes) -> SlidingCounter:
+        """Return what `body` was made of; raises `struct.error` if it was not."""
+        state = cls(quota)
+        state.latest = latest
+        numbers = struct.unpack(f">{2 * len(quota.spans)}q", body)
+        state._counts = list(zip(numbers[::2], numbers[1::2], strict=True))
+        return state
 
 
 def _weighted(before: int, window: int, passed: int) -> int:

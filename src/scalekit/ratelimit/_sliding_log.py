@@ -13,14 +13,16 @@ and doubles only while its oldest unit still counts.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from scalekit.ratelimit._quota import NEVER, Verdict
+from scalekit.ratelimit._state import OtherRule
 
 if TYPE_CHECKING:
-    from scalekit.ratelimit._quota import Quota
+    from scalekit.ratelimit._quota import Quota, Spans
 
 _VACANT = -(1 << 62)  # a slot that was never written: older than any window reaches back
 _NO_TIMES = array("q", (_VACANT,))
@@ -36,19 +38,26 @@ class SlidingLog:
     limit the key was asked about before.
     """
 
-    __slots__ = ("_head", "_latest", "_live", "_quota", "_span", "_times")
+    kind: ClassVar[bytes] = b"L"
+
+    __slots__ = ("_head", "_live", "_span", "_times", "latest", "quota")
 
     def __init__(self, quota: Quota) -> None:
         self._times = _NO_TIMES[:]
         self._head = 0  # of the oldest slot; the newest is the one before it, cyclically
-        self._latest = _VACANT  # admission, even if it was refunded: what expired by then may be lost
-        self._quota = quota
+        self.latest = _VACANT  # admission, even if it was refunded: what expired by then may be lost
+        self.quota = quota
         self._span = quota.longest
         self._live = 0  # at least the units that count under a single limit, as of the newest admission
 
+    @property
+    def spans(self) -> Spans:
+        """Of the quota last applied."""
+        return self.quota.spans
+
     def hit(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Admit `cost` under every limit of `quota` and consume it from all, or from none."""
-        if quota is not self._quota:
+        if quota is not self.quota:
             self._adopt(quota)
         if cost != 1 or quota.single is None:
             return self._hit(quota, cost, now)
@@ -56,7 +65,7 @@ class SlidingLog:
         units, window = quota.single
         times = self._times
         head = self._head
-        latest = self._latest
+        latest = self.latest
         at = now if now > latest else latest  # noqa: FURB136  # max() takes three times as long
         cut = at - window
         used = self._live
@@ -69,7 +78,7 @@ class SlidingLog:
                 False, (times[head - units] + window - now,), quota.none, (times[head - 1] + window - now,)
             )
         self._live = used = used + 1
-        self._latest = at
+        self.latest = at
         size = len(times)
         if size == quota.largest or times[head] <= at - self._span:
             times[head] = at
@@ -82,24 +91,35 @@ class SlidingLog:
         )
 
     def _hit(self, quota: Quota, cost: int, now: int) -> Verdict:
-        latest = self._latest
+        latest = self.latest
         at = now if now > latest else latest  # noqa: FURB136
         used = [self._used_since(at - window) for window in quota.windows]
         remaining = [units - cost - count for units, count in zip(quota.units, used)]  # noqa: B905  # 90 ns
         if min(remaining) < 0:
-            return self._told(quota, cost, now, used)
-        self._latest = at
-        self._write(quota, cost, at)
-        self._live = min(self._live + cost, len(self._times))
+            return self.told(quota, cost, now, used)
+        self.take(quota, cost, at)
         reset = quota.windows if at == now else tuple([at + window - now for window in quota.windows])
         return Verdict(True, quota.none, tuple(remaining), reset)
 
     def peek(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Return what a hit would be told, with the units that remain before it."""
-        at = max(now, self._latest)
-        return self._told(quota, cost, now, [self._used_since(at - window) for window in quota.windows])
+        if quota.coarse:
+            raise OtherRule
+        return self.told(quota, cost, now, self.counts(quota, max(now, self.latest)))
 
-    def _told(self, quota: Quota, cost: int, now: int, used: list[int]) -> Verdict:
+    def counts(self, quota: Quota, at: int) -> list[int]:
+        """Return how many units each limit counts at `at`, not before the latest admission."""
+        return [self._used_since(at - window) for window in quota.windows]
+
+    def take(self, quota: Quota, cost: int, at: int) -> None:
+        """Consume a cost that was found to fit."""
+        if quota is not self.quota:
+            self._adopt(quota)
+        self.latest = at
+        self._write(quota, cost, at)
+        self._live = min(self._live + cost, len(self._times))
+
+    def told(self, quota: Quota, cost: int, now: int, used: list[int]) -> Verdict:
         """Return the verdict on a cost that was not consumed, `used` units being in each window."""
         times = self._times
         head = self._head
@@ -130,7 +150,9 @@ class SlidingLog:
 
     def _adopt(self, quota: Quota) -> None:
         """Go over to another quota, or count afresh: every slot may be live until looked at."""
-        self._quota = quota
+        if quota.coarse:
+            raise OtherRule
+        self.quota = quota
         self._span = max(self._span, quota.longest)
         self._live = len(self._times)
 
@@ -168,23 +190,49 @@ class SlidingLog:
         """Take back the newest `cost` units, as if they had not been consumed; more than all is all."""
         self._times = self._in_order()[:-cost] or _NO_TIMES[:]
         self._head = 0
-        self._adopt(self._quota)
+        self._adopt(self.quota)
 
     def clear(self) -> None:
         """Forget everything."""
         self._times = _NO_TIMES[:]
         self._head = 0
         self._live = 0
-        self._latest = _VACANT
+        self.latest = _VACANT
 
     def expired(self, now: int) -> bool:
         """Whether nothing that was consumed counts any more, so that the log may be dropped."""
-        return self._times[self._head - 1] <= now - self._span
+        return self._times[self._head - 1] <= max(now, self.latest) - self._span
 
     def used(self, now: int) -> int:
         """Return how many units still count under the longest window."""
-        return self._used_since(now - self._span)
+        return self._used_since(max(now, self.latest) - self._span)
 
     def blocked(self, now: int) -> int:
         """Return the microseconds until one more unit fits the quota last applied; 0 if it fits now."""
-        return max(self.peek(self._quota, 1, now).retry)
+        return max(self.peek(self.quota, 1, now).retry)
+
+    def body(self) -> bytes:
+        """Return the span, the ring's size and the times that count at the latest admission, as bytes."""
+        times = self._in_order()
+        live = times[bisect_right(times, self.latest - self._span) :]
+        return _swapped(array("q", (self._span, len(times))) + live)
+
+    @classmethod
+    def restored(cls, quota: Quota, latest: int, body: bytes) -> SlidingLog:
+        """Return what `body` was made of; raises `ValueError` if it was not."""
+        state = cls(quota)
+        numbers = array("q", body)
+        if sys.byteorder == "little":
+            numbers.byteswap()
+        state.latest = latest
+        state._span, size = max(state._span, numbers[0]), numbers[1]
+        state._times = array("q", (_VACANT,)) * (size - len(numbers) + 2) + numbers[2:]
+        state._live = len(state._times)
+        return state
+
+
+def _swapped(numbers: array[int]) -> bytes:
+    """Return `numbers` as big-endian bytes."""
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers.tobytes()

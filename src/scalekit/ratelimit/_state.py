@@ -7,13 +7,15 @@ Python objects keeps states; one that holds rows keeps what `packed` makes of th
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from scalekit.ratelimit._quota import Quota, Spans, Verdict
+    from collections.abc import Callable, Sequence
+
+    from scalekit.ratelimit._quota import Quota, Span, Spans, Verdict
 
 _HOMES = {
-    "sliding-window": ("_sliding_log", "SlidingLog"),
+    "sliding-window": ("_sliding_window", "sliding_window"),
     "sliding-log": ("_sliding_log", "SlidingLog"),
     "sliding-counter": ("_sliding_counter", "SlidingCounter"),
     "gcra": ("_gcra", "Gcra"),
@@ -22,15 +24,30 @@ _HOMES = {
 }
 
 
+class OtherRule(Exception):  # no fault: a state asks for its successor
+    """Raised by a state that cannot serve a quota: `succeeding` returns one that can."""
+
+
 class KeyState(Protocol):
     """What one key has consumed, and the rule that says whether it may consume more.
 
     Time never runs backwards for a key: a `now` before its latest admission counts as that one's time.
-    When the quota changes, what was consumed stays, as far as the state can tell.
+    When the quota changes, what was consumed stays, as far as the state can tell: a limit takes over
+    from the one with the same window, else from the next longer. Some states serve only the kind of
+    quota they were made for: they raise `OtherRule` before they change anything.
     """
 
-    def __init__(self, quota: Quota) -> None:
-        """Nothing was consumed; `quota` is what the key will be asked with first."""
+    kind: ClassVar[bytes]
+    """The letter of its packed form."""
+
+    @property
+    def spans(self) -> Spans:
+        """Of the quota last applied."""
+        ...
+
+    @property
+    def latest(self) -> int:
+        """When the last cost was admitted, even if it was refunded."""
         ...
 
     def hit(self, quota: Quota, cost: int, now: int) -> Verdict:
@@ -61,8 +78,17 @@ class KeyState(Protocol):
         """Return the microseconds until one more unit fits the quota last applied; 0 if it fits now."""
         ...
 
+    def body(self) -> bytes:
+        """Return what it keeps, apart from `spans` and `latest`, as bytes."""
+        ...
 
-_rules: dict[str, type[KeyState]] = {}
+    @classmethod
+    def restored(cls, quota: Quota, latest: int, body: bytes) -> KeyState:
+        """Return what `body` was made of; raises `ValueError` or `struct.error` if it was not."""
+        ...
+
+
+_rules: dict[str, Callable[[Quota], KeyState]] = {}
 
 
 def fresh(quota: Quota) -> KeyState:
@@ -70,15 +96,22 @@ def fresh(quota: Quota) -> KeyState:
     return (_rules.get(quota.algorithm) or _loaded(quota.algorithm))(quota)
 
 
-def _loaded(algorithm: str) -> type[KeyState]:
+def _loaded(algorithm: str) -> Callable[[Quota], KeyState]:
     """Import a rule when it is first used: most programs use one."""
     module, name = _HOMES[algorithm]
-    rule: type[KeyState] = getattr(import_module(f"scalekit.ratelimit.{module}"), name)
+    rule: Callable[[Quota], KeyState] = getattr(import_module(f"scalekit.ratelimit.{module}"), name)
     _rules[algorithm] = rule
     return rule
 
 
-def predecessors(old: Spans, new: Spans) -> list[int]:
+def succeeding(state: KeyState) -> KeyState:
+    """Return a state that knows what `state`, which raised `OtherRule`, does, and serves any quota."""
+    from scalekit.ratelimit import _sliding_window  # noqa: PLC0415  # few programs need it
+
+    return _sliding_window.succeeding(state)
+
+
+def predecessors(old: Sequence[Span], new: Sequence[Span]) -> list[int]:
     """Return, for each (units, window) of `new`, which of `old` its count is taken over from.
 
     That of the same window; else of the next longer one, which has counted all that matters and perhaps

@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._quota import Verdict
-from scalekit.ratelimit._state import fresh
+from scalekit.ratelimit._state import OtherRule, fresh, succeeding
 
 if TYPE_CHECKING:
     from scalekit.ratelimit._quota import Quota
@@ -66,7 +66,10 @@ class MemoryRateLimitStore:
         with shard.lock:
             state = shard.states.get(key)
             if state is not None:
-                return state.hit(quota, cost, now)
+                try:
+                    return state.hit(quota, cost, now)
+                except OtherRule:
+                    return shard.other_hit(key, quota, cost, now)
             return shard.first_hit(key, quota, cost, now)
 
     def peek(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
@@ -76,7 +79,11 @@ class MemoryRateLimitStore:
         """
         shard = self._shards[hash(key) & self._mask]
         with shard.lock:
-            return (shard.states.get(key) or fresh(quota)).peek(quota, cost, now)
+            state = shard.states.get(key) or fresh(quota)
+            try:
+                return state.peek(quota, cost, now)
+            except OtherRule:
+                return succeeding(state).peek(quota, cost, now)
 
     def refund(self, key: str, _quota: Quota, cost: int, _now: int, /) -> None:
         """Take back the newest `cost` units of `key`."""
@@ -136,6 +143,14 @@ class _Shard:
         if verdict.allowed:
             self.states[key] = state
             self._keys.append(key)
+        return verdict
+
+    def other_hit(self, key: str, quota: Quota, cost: int, now: int) -> Verdict:
+        """Answer for a key whose plan became one of another kind."""
+        state = succeeding(self.states[key])
+        verdict = state.hit(quota, cost, now)
+        if verdict.allowed:
+            self.states[key] = state
         return verdict
 
     def _drop_expired(self, now: int) -> None:
