@@ -24,8 +24,8 @@ TODAY = 1_800_000_000 * SECOND  # of the order of what TIME says
 _fresh = count()
 
 
-def quota(text):
-    return Quota(Limit.parse_many(text))
+def quota(text, algorithm="sliding-window"):
+    return Quota(Limit.parse_many(text), algorithm)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_any_change_of_plan_agrees_with_the_rule(told, key_prefix):
 
 
 def test_a_ring_far_larger_than_what_is_read_at_once_agrees_with_the_rule(told, key_prefix):
-    plan = quota("3000/h; 2500/30m")
+    plan = quota("3000/h; 2500/30m", "sliding-log")
     history = [("hit", 1 + n % 7) if n % 3 else ("advance", 5 * SECOND + n) for n in range(2_000)]
     agrees(told, key_prefix, [plan], history)
 
