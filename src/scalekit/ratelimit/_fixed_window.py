@@ -42,6 +42,18 @@ class FixedWindow:
     def hit(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Admit `cost` under every limit of `quota` and consume it from all, or from none."""
         spans = quota.spans
+        if quota.single is not None and spans is self.spans:
+            # The same for one limit, without the lists: twice as fast.
+            units, window = quota.single
+            latest = self.latest
+            at = now if now > latest else latest  # noqa: FURB136  # max() takes three times as long
+            start = at - at % window
+            count = self._counts[0] if start <= latest else 0
+            if count + cost > units:
+                return _told(spans, cost, now, at, [count])
+            self.latest = at
+            self._counts[0] = count = count + cost
+            return Verdict(True, quota.none, (units - count,), (start + window - now,))
         at, counts = self._as_of(spans, now)
         for count, units in zip(counts, quota.units):  # noqa: B905  # strict costs 90 ns
             if count + cost > units:

@@ -51,6 +51,8 @@ class SlidingCounter:
 
     def hit(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Admit `cost` under every limit of `quota` and consume it from all, or from none."""
+        if quota.single is not None and quota.spans is self.spans:
+            return self._hit_single(quota, cost, now)
         at, counts = self._as_of(quota.spans, now)
         verdict = _told(quota.spans, cost, now, at, counts)
         if not verdict.allowed:
@@ -64,6 +66,23 @@ class SlidingCounter:
             tuple([left - cost for left in verdict.remaining]),
             tuple([at - at % window + 2 * window - now for window in quota.windows]),
         )
+
+    def _hit_single(self, quota: Quota, cost: int, now: int) -> Verdict:
+        """The same for one limit, without the lists: twice as fast."""
+        units, window = self.spans[0]
+        latest = self.latest
+        at = now if now > latest else latest  # noqa: FURB136  # max() takes three times as long
+        passed = at % window
+        start = at - passed
+        before, count = self._counts[0]
+        if start > latest:
+            before, count = count if start - window <= latest else 0, 0
+        left = units - cost - count - (_weighted(before, window, passed) if before else 0)
+        if left < 0:
+            return _told(self.spans, cost, now, at, [(before, count)])
+        self.latest = at
+        self._counts[0] = (before, count + cost)
+        return Verdict(True, quota.none, (left,), (start + 2 * window - now,))
 
     def peek(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Return what a hit would be told, with the units that remain before it."""

@@ -101,7 +101,10 @@ class SlidingParts:
         oldest = (at - window + 1) // part
         used = self._since(oldest)
         remaining = (units - used if used < units else 0,)
-        reset = (self._gone(oldest, 0) * part + window - 1 - now if used else 0,)
+        reset = (0,)
+        if used:  # a search only after a refund: otherwise the newest part has something
+            last = self._newest + 1 if self._since(self._newest) else self._gone(oldest, 0)
+            reset = (last * part + window - 1 - now,)
         if used + cost <= units:
             return Verdict(True, quota.none, remaining, reset)
         if cost > units:
@@ -113,6 +116,15 @@ class SlidingParts:
         """Return how many units still count."""
         _, window, part, _ = self._grid
         return self._since((max(now, self.latest) - window + 1) // part)
+
+    def left(self, at: int) -> int:
+        """Return how many units are left at `at`, not before the latest admission; may be below zero."""
+        units, window, part, step = self._grid
+        oldest = (at - window + 1) // part
+        if oldest > self._newest:
+            return units
+        total = self._total
+        return units - ((total // step - self._sums[oldest % SIZE]) & _WRAP) * step - total % step
 
     def take(self, cost: int, at: int) -> int:
         """Consume a cost that was found to fit; return when the last of it is back."""

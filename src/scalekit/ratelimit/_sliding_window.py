@@ -64,8 +64,8 @@ class SlidingWindow:
         self, quota: Quota, log: SlidingLog | None, parts: list[SlidingParts], latest: int = _LONG_AGO
     ) -> None:
         self.quota = quota
-        self._log = log
-        self._parts = parts
+        self._log: SlidingLog | None = log
+        self._parts: list[SlidingParts] = parts
         self.latest = latest
 
     @property
@@ -83,7 +83,8 @@ class SlidingWindow:
         if log is not None and fine is not None:
             counts = log.counts(fine, at)
             remaining = [units - cost - count for units, count in zip(fine.units, counts)]  # noqa: B905  # 90 ns
-        remaining += [part.quota.largest - cost - part.used(at) for part in parts]
+        for part in parts:
+            remaining.append(part.left(at) - cost)
         if min(remaining) < 0:
             return _told(quota, cost, now, log, parts)
         self.quota, self._log, self._parts, self.latest = quota, log, parts, at
@@ -91,8 +92,11 @@ class SlidingWindow:
         if log is not None and fine is not None:
             log.take(fine, cost, at)
             reset = [at + window - now for window in fine.windows]
-        reset += [part.take(cost, at) - now for part in parts]
-        return _in_order(quota, True, quota.none, remaining, reset)
+        for part in parts:
+            reset.append(part.take(cost, at) - now)
+        if quota.order is not None:
+            return _in_order(quota, True, quota.none, remaining, reset)
+        return Verdict(True, quota.none, tuple(remaining), tuple(reset))
 
     def peek(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Return what a hit would be told, with the units that remain before it."""
