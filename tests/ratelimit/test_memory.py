@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from scalekit.errors import ConfigurationError
-from scalekit.ratelimit import Limit, MemoryRateLimitStore, Quota
+from scalekit.ratelimit import NEVER, Limit, MemoryRateLimitStore, Quota, Verdict
 from tests.cache.forking import in_child, inside
 
 SECOND = 1_000_000
@@ -137,3 +137,60 @@ def test_the_child_of_a_fork_waits_for_no_thread_and_gives_up_what_one_left_half
     with inside(held.lock):
         in_child(check)
     assert not any(store.hit(key, limit, 1, START).allowed for key in lost + kept)
+
+
+class Interrupting(Quota):
+    """A quota that calls into the store whenever a rule looks at it, as a finaliser may."""
+
+    __slots__ = ("call",)
+
+    def __getattribute__(self, name):
+        call = super().__getattribute__("call") if name != "call" else None
+        if name == "largest" and call is not None:
+            self.call = None
+            call()
+        return super().__getattribute__(name)
+
+
+@pytest.fixture
+def interrupting():
+    limit = Interrupting.__new__(Interrupting)
+    limit.call = None
+    limit.__init__(Limit.parse_many("3/m; 9/h"))
+    return limit
+
+
+@pytest.mark.parametrize("key", ["new", "known"])
+def test_who_asks_in_the_middle_of_a_call_is_denied_and_waits_for_nothing(interrupting, key):
+    store, answers = MemoryRateLimitStore(max_keys=1000), []
+    store.hit("known", interrupting, 1, START)
+    for method in (store.hit, store.peek):
+        interrupting.call = lambda ask=method: answers.append(ask("known", quota("3/m"), 1, START))
+        assert store.hit(key, interrupting, 1, START).allowed
+    assert answers == [Verdict(False, (NEVER,), (0,), (0,))] * 2
+    assert store.peek("known", interrupting, 1, START).remaining[1] == (8 if key == "new" else 6)
+
+
+def test_what_is_to_be_changed_in_the_middle_of_a_call_is_done_at_its_end(interrupting):
+    store = MemoryRateLimitStore()
+    interrupting.call = lambda: store.refund("k", interrupting, 1, START)
+    assert store.hit("k", interrupting, 3, START).remaining == (0, 6)
+    assert store.peek("k", interrupting, 1, START).remaining == (1, 7)
+    interrupting.call = lambda: store.reset("k")
+    assert store.hit("k", interrupting, 1, START).remaining == (0, 6)
+    assert store.peek("k", interrupting, 1, START).remaining == (3, 9)
+
+
+def test_an_interrupt_leaves_no_shard_shut(interrupting):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    store = MemoryRateLimitStore()
+    store.hit("k", interrupting, 1, START)
+    before = store.peek("k", interrupting, 1, START)
+    interrupting.call = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        store.hit("k", interrupting, 1, START)
+    with inside(store._shards[hash("k") & store._mask].lock):
+        pass
+    assert store.peek("k", interrupting, 1, START).remaining[0] in {before.remaining[0], 1}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
 from scalekit.errors import ConfigurationError
-from scalekit.ratelimit._quota import Verdict
+from scalekit.ratelimit._quota import NEVER, Verdict
 from scalekit.ratelimit._state import OtherRule, fresh, succeeding
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scalekit.ratelimit._quota import Quota
     from scalekit.ratelimit._state import KeyState
 
@@ -64,13 +67,26 @@ class MemoryRateLimitStore:
         """Consume `cost` from every limit, or from none."""
         shard = self._shards[hash(key) & self._mask]
         with shard.lock:
-            state = shard.states.get(key)
-            if state is not None:
+            # What `with shard` does, without its calls: a third of the time of a hit.
+            if shard.depth:
+                return _interrupted(quota)
+            shard.depth = 1
+            try:
+                state = shard.states.get(key)
+                if state is None:
+                    return shard.first_hit(key, quota, cost, now)
                 try:
                     return state.hit(quota, cost, now)
                 except OtherRule:
                     return shard.other_hit(key, quota, cost, now)
-            return shard.first_hit(key, quota, cost, now)
+            finally:
+                try:
+                    if shard.deferred:
+                        shard.catch_up()
+                finally:
+                    # From that test to here nothing can come between: the interpreter gives way only at
+                    # calls and backward jumps.
+                    shard.depth = 0
 
     def peek(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
         """Return what `hit` would answer, and consume nothing.
@@ -78,7 +94,9 @@ class MemoryRateLimitStore:
         Of a key that is not held it does not foresee that there may be no room for it.
         """
         shard = self._shards[hash(key) & self._mask]
-        with shard.lock:
+        with shard as alone:
+            if not alone:
+                return _interrupted(quota)
             state = shard.states.get(key) or fresh(quota)
             try:
                 return state.peek(quota, cost, now)
@@ -88,28 +106,41 @@ class MemoryRateLimitStore:
     def refund(self, key: str, _quota: Quota, cost: int, _now: int, /) -> None:
         """Take back the newest `cost` units of `key`."""
         shard = self._shards[hash(key) & self._mask]
-        with shard.lock:
-            state = shard.states.get(key)
-            if state is not None:
-                state.refund(cost)
+        with shard as alone:
+            if not alone:
+                shard.deferred.append(partial(shard.refund, key, cost))
+            else:
+                shard.refund(key, cost)
 
     def reset(self, key: str, /) -> None:
         """Forget what `key` consumed."""
         shard = self._shards[hash(key) & self._mask]
-        with shard.lock:
-            state = shard.states.get(key)
-            if state is not None:
-                state.clear()  # and stays until it is swept, since `keys` has it, too
+        with shard as alone:
+            if not alone:
+                shard.deferred.append(partial(shard.reset, key))
+            else:
+                shard.reset(key)
+
+
+def _interrupted(quota: Quota) -> Verdict:
+    """Return the verdict for who asks in the middle of another call: no wait will help him there."""
+    every = len(quota.limits)
+    return Verdict(False, (NEVER,) * every, (0,) * every, (0,) * every)
 
 
 class _Shard:
     """A part of the keys under one lock.
 
-    `keys` holds the same keys as `states`, in no order, so that a hand can go round them: a dict offers
+    `_keys` holds the same keys as `states`, in no order, so that a hand can go round them: a dict offers
     no way to look at a few of its entries without starting over.
+
+    The garbage collector may run a finaliser in the middle of a call, in its thread; if that uses the
+    store, a plain lock would wait for itself for ever, and a re-entrant one alone would let it into a
+    half-finished state. So it learns from `with shard as alone` that it is inside another call: it is
+    denied, and what it would change is `deferred` to the end of the outer one.
     """
 
-    __slots__ = ("__weakref__", "_bound", "_hand", "_keys", "lock", "states")
+    __slots__ = ("__weakref__", "_bound", "_hand", "_keys", "deferred", "depth", "lock", "states")
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
@@ -124,10 +155,42 @@ class _Shard:
             self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self.depth = 0  # of calls inside each other
+        self.deferred: list[Callable[[], object]] = []
         self.states: dict[str, KeyState] = {}
         self._keys: list[str] = []
         self._hand = 0
+
+    def __enter__(self) -> bool:
+        self.lock.acquire()
+        self.depth += 1
+        return self.depth == 1
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self.depth == 1:
+                self.catch_up()
+        finally:
+            self.depth -= 1
+            self.lock.release()
+
+    def catch_up(self) -> None:
+        """Do what was deferred."""
+        while self.deferred:
+            self.deferred.pop(0)()
+
+    def refund(self, key: str, cost: int) -> None:
+        """Take back the newest `cost` units of `key`."""
+        state = self.states.get(key)
+        if state is not None:
+            state.refund(cost)
+
+    def reset(self, key: str) -> None:
+        """Forget what `key` consumed."""
+        state = self.states.get(key)
+        if state is not None:
+            state.clear()  # and stays until it is swept, since `_keys` has it, too
 
     def first_hit(self, key: str, quota: Quota, cost: int, now: int) -> Verdict:
         """Answer for a key that is not held, and hold it if it consumed anything."""
