@@ -10,9 +10,9 @@ import time
 import pytest
 
 from scalekit.ratelimit import MemoryRateLimitStore, Quota, Verdict
-from scalekit.ratelimit._sliding_log import SlidingLog
 from scalekit.testing import RateLimitStoreSuite
 from scalekit.testing._driver import Driver
+from scalekit.testing._ratelimit_calls import Rule
 
 ALL = [name for name in dir(RateLimitStoreSuite) if name.startswith("test_")]
 
@@ -39,7 +39,7 @@ class Plain:
         self.lock = threading.Lock()
 
     def log(self, key, quota):
-        return self.logs.setdefault(key, SlidingLog(quota))
+        return self.logs.setdefault(key, Rule(quota))
 
     def hit(self, key, quota, cost, now, /):
         with self.lock:
@@ -174,7 +174,7 @@ class FixedWindow(Plain):
 
     def peek(self, key, quota, cost, now, /):
         if now - self.opened.get(key, now) >= quota.longest:
-            return SlidingLog(quota).peek(quota, cost, now)
+            return Rule(quota).peek(quota, cost, now)
         return super().peek(key, quota, cost, now)
 
 
@@ -218,7 +218,7 @@ class RefundBanks(Plain):
 class RefundsTheOldest(Plain):
     def refund(self, key, quota, cost, now, /):
         log = self.log(key, quota)
-        log._times, log._head = log._in_order()[cost:] or SlidingLog(quota)._times, 0
+        log._times, log._head = log._in_order()[cost:] or Rule(quota)._times, 0
         log._adopt(quota)
 
 

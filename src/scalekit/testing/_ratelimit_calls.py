@@ -13,6 +13,7 @@ import pytest
 
 from scalekit.ratelimit._limit import MICROSECONDS, Limit
 from scalekit.ratelimit._quota import Quota, Verdict
+from scalekit.ratelimit._state import OtherRule, fresh, succeeding
 from scalekit.testing._driver import Driver
 
 if TYPE_CHECKING:
@@ -96,6 +97,39 @@ def limit(units: int, microseconds: int) -> Limit:
 def quota_of(units: int, microseconds: int) -> Quota:
     """Return a quota of one limit."""
     return Quota([limit(units, microseconds)])
+
+
+class Rule:
+    """The rule of an algorithm for one key: what a store must answer."""
+
+    def __init__(self, quota: Quota) -> None:
+        self._state = fresh(quota)
+
+    def hit(self, quota: Quota, cost: int, now: int) -> Verdict:
+        """Return the verdict, having consumed the cost if it was admitted."""
+        try:
+            return self._state.hit(quota, cost, now)
+        except OtherRule:
+            other = succeeding(self._state)
+            verdict = other.hit(quota, cost, now)
+            if verdict.allowed:
+                self._state = other
+            return verdict
+
+    def peek(self, quota: Quota, cost: int, now: int) -> Verdict:
+        """Return what a hit would be told."""
+        try:
+            return self._state.peek(quota, cost, now)
+        except OtherRule:
+            return succeeding(self._state).peek(quota, cost, now)
+
+    def refund(self, cost: int) -> None:
+        """Take back the newest `cost` units."""
+        self._state.refund(cost)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._state.clear()
 
 
 class YieldingQuota(Quota):
