@@ -87,7 +87,7 @@ class Quota:
         """Return the quota of some of the limits, which is this one if it has no others."""
         if len(indices) == len(self.limits):
             return self
-        return Quota([self.limits[i] for i in indices], self.algorithm)
+        return type(self)([self.limits[i] for i in indices], self.algorithm)
 
     def __repr__(self) -> str:
         return f"<Quota {'; '.join(map(str, self.limits))} {self.algorithm}>"
