@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -194,3 +196,40 @@ def test_an_interrupt_leaves_no_shard_shut(interrupting):
     with inside(store._shards[hash("k") & store._mask].lock):
         pass
     assert store.peek("k", interrupting, 1, START).remaining[0] in {before.remaining[0], 1}
+
+
+_INTERRUPTED = """
+import signal, threading
+from scalekit.ratelimit import Limit, MemoryRateLimitStore, Quota
+
+class Interrupt(Exception): pass
+def interrupt(*_): raise Interrupt
+
+store, quota = MemoryRateLimitStore(max_keys=1), Quota([Limit(5, "1m")])
+held, done = threading.Event(), threading.Event()
+def hold():
+    with store._shards[0].lock:
+        held.set()
+        done.wait()
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+signal.signal(signal.SIGALRM, interrupt)
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+try:
+    store.hit("k", quota, 1, 0)
+except Interrupt:
+    print("interrupted")
+finally:
+    done.set()
+thread.join()
+print(store.hit("k", quota, 1, 0).remaining)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
+def test_who_waits_for_a_shard_can_be_interrupted():
+    ran = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("interrupted\n(4,)\n", "")

@@ -109,6 +109,17 @@ def test_a_change_of_quota_keeps_what_was_consumed(first, second, steps):
         assert log.hit(used, cost, now).allowed == naive.hit(used, cost, now)
 
 
+@given(st.integers(1, 4), st.lists(st.integers(1, 12), min_size=1, max_size=3), STEPS)
+def test_single_limits_in_turn_are_each_judged_by_their_own_window(units, windows, steps):
+    quotas = [quota((units, window)) for window in [12, *windows]]
+    log, naive, now = SlidingLog(quotas[0]), Naive(), START
+    for i, (_, cost, passed) in enumerate(steps):
+        now += abs(passed)
+        used = quotas[i // 5 % len(quotas)]
+        assert log.hit(used, cost, now).allowed == naive.hit(used, cost, now)
+        assert log.used(now) == min(units, naive.used(12, now))
+
+
 def test_a_smaller_plan_does_not_make_the_larger_one_forget():
     small, large = quota((2, SECOND)), quota((6, 60 * SECOND))
     log = SlidingLog(large)

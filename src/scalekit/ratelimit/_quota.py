@@ -38,6 +38,7 @@ class Quota:
     """
 
     __slots__ = (
+        "admitted",
         "algorithm",
         "coarse",
         "fine",
@@ -76,12 +77,23 @@ class Quota:
         self.windows: tuple[int, ...] = tuple(window for _, window in self.spans)
         self.none: tuple[int, ...] = (0,) * len(self.limits)
         self.untouched: Verdict = Verdict(True, self.none, self.units, self.none)
+        self.admitted: dict[int, Verdict] = {}
         coarse = [i for i, units in enumerate(self.units) if algorithm == ALGORITHMS[0] and units > EXACT]
         fine = [i for i in range(len(self.limits)) if i not in coarse]
         self.fine: Quota | None = self if not coarse else self._of(fine) if fine else None
         self.coarse: tuple[Quota, ...] = tuple(self._of([i]) for i in coarse)
         back = sorted(range(len(self.limits)), key=(fine + coarse).__getitem__)
         self.order: tuple[int, ...] | None = tuple(back) if fine + coarse != sorted(back) else None
+
+    def admitting(self, used: int) -> Verdict:
+        """Return the verdict that admits one unit now, on top of `used`, under a single limit.
+
+        `admitted` keeps them: a verdict never changes, and to make it takes longer than to find it.
+        """
+        verdict = Verdict(True, self.none, (self.largest - used - 1,), self.windows)
+        if len(self.admitted) < EXACT:
+            self.admitted[used] = verdict
+        return verdict
 
     def _of(self, indices: list[int]) -> Quota:
         """Return the quota of some of the limits, which is this one if it has no others."""

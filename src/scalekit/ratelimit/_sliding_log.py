@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from scalekit.ratelimit._quota import Quota, Spans
 
 _VACANT = -(1 << 62)  # a slot that was never written: older than any window reaches back
+_FAR = 1 << 62
+_LEAST_GROWTH = 7  # slots: one hit takes one, the next seven take no more memory than a dict's entry
 _NO_TIMES = array("q", (_VACANT,))
 
 
@@ -40,15 +42,18 @@ class SlidingLog:
 
     kind: ClassVar[bytes] = b"L"
 
-    __slots__ = ("_head", "_live", "_span", "_times", "latest", "quota")
+    __slots__ = ("_due", "_head", "_live", "_single", "_size", "_span", "_times", "latest", "quota")
 
     def __init__(self, quota: Quota) -> None:
         self._times = _NO_TIMES[:]
+        self._size = 1
         self._head = 0  # of the oldest slot; the newest is the one before it, cyclically
         self.latest = _VACANT  # admission, even if it was refunded: what expired by then may be lost
         self.quota = quota
         self._span = quota.longest
-        self._live = 0  # at least the units that count under a single limit, as of the newest admission
+        self._single = quota if quota.single is not None else None  # and its window is the span
+        self._live = 0  # at least the units that count under `_single`
+        self._due = _FAR  # until then exactly these count
 
     @property
     def spans(self) -> Spans:
@@ -57,40 +62,45 @@ class SlidingLog:
 
     def hit(self, quota: Quota, cost: int, now: int) -> Verdict:
         """Admit `cost` under every limit of `quota` and consume it from all, or from none."""
-        if quota is not self.quota:
-            self._adopt(quota)
-        if cost != 1 or quota.single is None:
+        if quota is not self._single or cost != 1:
             return self._hit(quota, cost, now)
-        # The same as _hit for one unit and one limit, without its loop: twice as fast.
-        units, window = quota.single
-        times = self._times
-        head = self._head
+        # The same as _hit for one unit and one limit, without its loop: three times as fast. It looks at
+        # the ring only when a unit has left the window: a read of an array costs 30 ns.
         latest = self.latest
         at = now if now > latest else latest  # noqa: FURB136  # max() takes three times as long
-        cut = at - window
-        used = self._live
+        used = self._live if at < self._due else self._left(at)
+        if used >= quota.largest:
+            times, head = self._times, self._head
+            wait = times[head - quota.largest] + self._span - now
+            return Verdict(False, (wait,), quota.none, (times[head - 1] + self._span - now,))
+        if used == self._size:
+            self._stretch(quota, 1)
+        head = self._head
+        self._times[head] = at
+        head += 1
+        self._head = head if head < self._size else 0
+        self.latest = at
+        if not used:
+            self._due = at + self._span
+        self._live = used + 1
+        if at != now:
+            return Verdict(True, quota.none, (quota.largest - used - 1,), (at + self._span - now,))
+        return quota.admitted.get(used) or quota.admitting(used)
+
+    def _left(self, at: int) -> int:
+        """Return how many units count at `at` under `_single`, and note until when."""
+        times, head, used, cut = self._times, self._head, self._live, at - self._span
         if used and times[head - used] <= cut:
-            used -= 1
+            used -= 1  # most often it is one that left
             if used and times[head - used] <= cut:
                 used = self._used_since(cut)
-        if used >= units:
-            return Verdict(
-                False, (times[head - units] + window - now,), quota.none, (times[head - 1] + window - now,)
-            )
-        self._live = used = used + 1
-        self.latest = at
-        size = len(times)
-        if size == quota.largest or times[head] <= at - self._span:
-            times[head] = at
-            head += 1
-            self._head = head if head < size else 0
-        else:
-            self._write(quota, 1, at)
-        return Verdict(
-            True, quota.none, (units - used,), quota.windows if at == now else (at + window - now,)
-        )
+        self._live = used
+        self._due = times[head - used] + self._span if used else _FAR
+        return used
 
     def _hit(self, quota: Quota, cost: int, now: int) -> Verdict:
+        if quota is not self.quota:
+            self._adopt(quota)
         latest = self.latest
         at = now if now > latest else latest  # noqa: FURB136
         used = [self._used_since(at - window) for window in quota.windows]
@@ -117,7 +127,7 @@ class SlidingLog:
             self._adopt(quota)
         self.latest = at
         self._write(quota, cost, at)
-        self._live = min(self._live + cost, len(self._times))
+        self._count_afresh()
 
     def told(self, quota: Quota, cost: int, now: int, used: list[int]) -> Verdict:
         """Return the verdict on a cost that was not consumed, `used` units being in each window."""
@@ -149,12 +159,20 @@ class SlidingLog:
         return head - bisect_right(times, cut, 0, head)
 
     def _adopt(self, quota: Quota) -> None:
-        """Go over to another quota, or count afresh: every slot may be live until looked at."""
         if quota.coarse:
             raise OtherRule
+        self._apply(quota)
+
+    def _apply(self, quota: Quota) -> None:
         self.quota = quota
         self._span = max(self._span, quota.longest)
-        self._live = len(self._times)
+        self._single = quota if quota.single is not None and quota.longest == self._span else None
+        self._count_afresh()
+
+    def _count_afresh(self) -> None:
+        """Take every slot for one that counts, until it is looked at."""
+        self._live = self._size = len(self._times)
+        self._due = _VACANT
 
     def _write(self, quota: Quota, cost: int, at: int) -> None:
         """Put `cost` units at the ring's oldest slots, growing it first if those still count.
@@ -162,12 +180,12 @@ class SlidingLog:
         A slot may be lost when every limit has let go of it: it is past the longest window, or the
         ring holds as many units as the largest limit, which has just been judged to admit `cost`.
         """
-        size = len(self._times)
+        size = self._size
         if size < quota.largest and (
             cost > size or self._times[(self._head + cost - 1) % size] > at - self._span
         ):
-            size = min(quota.largest, size + max(size, cost))
-            self._stretch(size)
+            self._stretch(quota, cost)
+            size = self._size
         end = self._head + cost
         if cost == 1:
             self._times[self._head] = at
@@ -177,10 +195,13 @@ class SlidingLog:
             self._times[: max(0, end - size)] = run[size - self._head :]
         self._head = end % size
 
-    def _stretch(self, size: int) -> None:
-        vacant = array("q", (_VACANT,)) * (size - len(self._times))
-        self._times = vacant + self._in_order()
-        self._head = 0
+    def _stretch(self, quota: Quota, cost: int) -> None:
+        """Make room for `cost` units more, and to spare: each growth takes as long as three hits."""
+        size = self._size
+        times = self._in_order() if self._head else self._times
+        self._size = min(quota.largest, size + max(size, cost, _LEAST_GROWTH))
+        self._times = times + array("q", (_VACANT,)) * (self._size - size)
+        self._head = size  # what is vacant comes before the oldest unit
 
     def _in_order(self) -> array[int]:
         """Return the slots from the oldest to the newest."""
@@ -190,13 +211,13 @@ class SlidingLog:
         """Take back the newest `cost` units, as if they had not been consumed; more than all is all."""
         self._times = self._in_order()[:-cost] or _NO_TIMES[:]
         self._head = 0
-        self._adopt(self.quota)
+        self._count_afresh()
 
     def clear(self) -> None:
         """Forget everything."""
         self._times = _NO_TIMES[:]
         self._head = 0
-        self._live = 0
+        self._count_afresh()
         self.latest = _VACANT
 
     def expired(self, now: int) -> bool:
@@ -227,7 +248,7 @@ class SlidingLog:
         state.latest = latest
         state._span, size = max(state._span, numbers[0]), numbers[1]
         state._times = array("q", (_VACANT,)) * (size - len(numbers) + 2) + numbers[2:]
-        state._live = len(state._times)
+        state._apply(quota)
         return state
 
 

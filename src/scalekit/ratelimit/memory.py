@@ -66,8 +66,10 @@ class MemoryRateLimitStore:
     def hit(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
         """Consume `cost` from every limit, or from none."""
         shard = self._shards[hash(key) & self._mask]
-        with shard.lock:
-            # What `with shard` does, without its calls: a third of the time of a hit.
+        lock = shard.lock
+        # What `with shard` does, without its calls; and `with lock` takes twice the time of its two calls.
+        try:
+            lock.acquire()
             if shard.depth:
                 return _interrupted(quota)
             shard.depth = 1
@@ -87,6 +89,11 @@ class MemoryRateLimitStore:
                     # From that test to here nothing can come between: the interpreter gives way only at
                     # calls and backward jumps.
                     shard.depth = 0
+        finally:
+            try:  # noqa: SIM105  # suppress() takes as long as the whole lock
+                lock.release()
+            except RuntimeError:  # not held, for a signal came while it waited
+                pass
 
     def peek(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
         """Return what `hit` would answer, and consume nothing.
