@@ -119,7 +119,7 @@ def test_bad_bounds_are_refused(max_keys):
 @pytest.mark.parametrize("max_keys", [1, 2047, 2048, 1_000_000])
 def test_shards_never_hold_more_than_the_bound(max_keys):
     store = MemoryRateLimitStore(max_keys=max_keys)
-    assert 0.9 * max_keys <= sum(shard._bound for shard in store._shards) <= max_keys
+    assert 0.9 * max_keys <= sum(shard.bound for shard in store._shards) <= max_keys
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

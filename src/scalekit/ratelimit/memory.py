@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from weakref import WeakSet
 
 from scalekit.errors import ConfigurationError
+from scalekit.ratelimit._held_keys import HeldKeys
 from scalekit.ratelimit._quota import NEVER, Verdict
 from scalekit.ratelimit._state import OtherRule, fresh, succeeding
 
@@ -16,24 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scalekit.ratelimit._quota import Quota
-    from scalekit.ratelimit._state import KeyState
 
 __all__ = ["MemoryRateLimitStore"]
 
 _MOST_SHARDS = 64
 _SHARD_WORTH = 1024  # keys: below that, splitting only makes the bound uneven
-_SWEPT = 2  # per new key; more than one, so that the dead cannot outgrow the living
-_SAMPLED = 8
-_FOREVER = 1 << 62
 
 
 class MemoryRateLimitStore:
     """Keeps what each key consumed in this process, for both faces.
 
-    Holds at most `max_keys` keys (>= 1, default a million), at about 300 bytes each and 8 bytes more
-    per unit that still counts, up to the largest limit: a full 100-unit window is about 1.1 KB, but a
-    limit of a million units is 8 MB per key that uses it up. Expired keys are dropped a few at a time
-    as new ones come.
+    Holds at most `max_keys` keys (>= 1, default a million). One that was hit once takes about 200 bytes,
+    the key's own included, and is no object for the garbage collector to go through; others take 400, and
+    with the exact log 8 bytes more per unit that still counts: a full 100-unit window is about 1.1 KB.
+    Expired keys are dropped a few at a time as new ones come.
 
     When all of `max_keys` still count, a new key takes the place of one that is not at its limit, the
     one of a sample of eight that used least; that one starts anew if it comes back, so it may be
@@ -61,7 +58,7 @@ class MemoryRateLimitStore:
 
     def __len__(self) -> int:
         """Return how many keys are held, those included that have expired and are not yet swept."""
-        return sum(len(shard.states) for shard in self._shards)
+        return sum(map(len, self._shards))
 
     def hit(self, key: str, quota: Quota, cost: int, now: int, /) -> Verdict:
         """Consume `cost` from every limit, or from none."""
@@ -76,7 +73,7 @@ class MemoryRateLimitStore:
             try:
                 state = shard.states.get(key)
                 if state is None:
-                    return shard.first_hit(key, quota, cost, now)
+                    return shard.early_hit(key, quota, cost, now)
                 try:
                     return state.hit(quota, cost, now)
                 except OtherRule:
@@ -104,7 +101,7 @@ class MemoryRateLimitStore:
         with shard as alone:
             if not alone:
                 return _interrupted(quota)
-            state = shard.states.get(key) or fresh(quota)
+            state = shard.state(key) or fresh(quota)
             try:
                 return state.peek(quota, cost, now)
             except OtherRule:
@@ -135,11 +132,8 @@ def _interrupted(quota: Quota) -> Verdict:
     return Verdict(False, (NEVER,) * every, (0,) * every, (0,) * every)
 
 
-class _Shard:
+class _Shard(HeldKeys):
     """A part of the keys under one lock.
-
-    `_keys` holds the same keys as `states`, in no order, so that a hand can go round them: a dict offers
-    no way to look at a few of its entries without starting over.
 
     The garbage collector may run a finaliser in the middle of a call, in its thread; if that uses the
     store, a plain lock would wait for itself for ever, and a re-entrant one alone would let it into a
@@ -147,11 +141,11 @@ class _Shard:
     denied, and what it would change is `deferred` to the end of the outer one.
     """
 
-    __slots__ = ("__weakref__", "_bound", "_hand", "_keys", "deferred", "depth", "lock", "states")
+    __slots__ = ("__weakref__", "deferred", "depth", "lock")
 
     def __init__(self, bound: int) -> None:
-        self._bound = bound
-        self._begin_anew()
+        super().__init__(bound)
+        self._begin_unused()
         _alive.add(self)
 
     def forked(self) -> None:
@@ -159,15 +153,13 @@ class _Shard:
         if self.lock.acquire(blocking=False):
             self.lock.release()
         else:
-            self._begin_anew()
+            super().__init__(self.bound)
+            self._begin_unused()
 
-    def _begin_anew(self) -> None:
+    def _begin_unused(self) -> None:
         self.lock = threading.RLock()
         self.depth = 0  # of calls inside each other
         self.deferred: list[Callable[[], object]] = []
-        self.states: dict[str, KeyState] = {}
-        self._keys: list[str] = []
-        self._hand = 0
 
     def __enter__(self) -> bool:
         self.lock.acquire()
@@ -186,75 +178,6 @@ class _Shard:
         """Do what was deferred."""
         while self.deferred:
             self.deferred.pop(0)()
-
-    def refund(self, key: str, cost: int) -> None:
-        """Take back the newest `cost` units of `key`."""
-        state = self.states.get(key)
-        if state is not None:
-            state.refund(cost)
-
-    def reset(self, key: str) -> None:
-        """Forget what `key` consumed."""
-        state = self.states.get(key)
-        if state is not None:
-            state.clear()  # and stays until it is swept, since `_keys` has it, too
-
-    def first_hit(self, key: str, quota: Quota, cost: int, now: int) -> Verdict:
-        """Answer for a key that is not held, and hold it if it consumed anything."""
-        for _ in range(min(_SWEPT, len(self._keys))):
-            self._drop_expired(now)
-        state = fresh(quota)
-        if cost <= quota.smallest and len(self._keys) >= self._bound:
-            wait = self._make_room(now)
-            if wait:
-                every = len(quota.limits)
-                return Verdict(False, (wait,) * every, (0,) * every, (wait,) * every)
-        verdict = state.hit(quota, cost, now)
-        if verdict.allowed:
-            self.states[key] = state
-            self._keys.append(key)
-        return verdict
-
-    def other_hit(self, key: str, quota: Quota, cost: int, now: int) -> Verdict:
-        """Answer for a key whose plan became one of another kind."""
-        state = succeeding(self.states[key])
-        verdict = state.hit(quota, cost, now)
-        if verdict.allowed:
-            self.states[key] = state
-        return verdict
-
-    def _drop_expired(self, now: int) -> None:
-        self._hand = (self._hand or len(self._keys)) - 1
-        if self.states[self._keys[self._hand]].expired(now):
-            self._drop(self._hand)
-
-    def _make_room(self, now: int) -> int:
-        """Drop one key that is not at its limit; return the microseconds until there is one, or 0."""
-        size = len(self._keys)
-        wait, least, victim = _FOREVER, _FOREVER, -1
-        for _ in range(min(_SAMPLED, size)):
-            self._hand = (self._hand or size) - 1
-            state = self.states[self._keys[self._hand]]
-            used = state.used(now)
-            if used < least:
-                blocked = state.blocked(now)
-                if blocked:
-                    wait = min(wait, blocked)
-                else:
-                    least, victim = used, self._hand
-                    if used <= 1:  # none can have less
-                        break
-        if victim < 0:
-            return wait
-        self._drop(victim)
-        return 0
-
-    def _drop(self, index: int) -> None:
-        del self.states[self._keys[index]]
-        last = self._keys.pop()
-        if index < len(self._keys):
-            self._keys[index] = last
-        self._hand = min(self._hand, max(0, len(self._keys) - 1))
 
 
 _alive: WeakSet[_Shard] = WeakSet()
