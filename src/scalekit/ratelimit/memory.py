@@ -29,7 +29,7 @@ class MemoryRateLimitStore:
 
     Holds at most `max_keys` keys (>= 1, default a million). One that was hit once takes about 200 bytes,
     the key's own included, and is no object for the garbage collector to go through; others take 400, and
-    with the exact log 8 bytes more per unit that still counts: a full 100-unit window is about 1.1 KB.
+    with the exact log 8 bytes more per unit that still counts: a full 100-unit window is about 1.2 KB.
     Expired keys are dropped a few at a time as new ones come.
 
     When all of `max_keys` still count, a new key takes the place of one that is not at its limit, the
