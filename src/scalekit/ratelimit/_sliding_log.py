@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _VACANT = -(1 << 62)  # a slot that was never written: older than any window reaches back
 _FAR = 1 << 62
-_LEAST_GROWTH = 7  # slots: one hit takes one, the next seven take no more memory than a dict's entry
 _NO_TIMES = array("q", (_VACANT,))
 
 
@@ -199,7 +198,7 @@ class SlidingLog:
         """Make room for `cost` units more, and to spare: each growth takes as long as three hits."""
         size = self._size
         times = self._in_order() if self._head else self._times
-        self._size = min(quota.largest, size + max(size, cost, _LEAST_GROWTH))
+        self._size = min(quota.largest, size + max(size, cost))
         self._times = times + array("q", (_VACANT,)) * (self._size - size)
         self._head = size  # what is vacant comes before the oldest unit
 
