@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scalekit.ratelimit._redis_script import source
 from scalekit.ratelimit.redis import AsyncRedisRateLimitStore, RedisRateLimitStore
+from scalekit.ratelimit.redis._log_script import source
 from scalekit.redis._script import Script
 
 TOLD = Script(source(now="\nlocal now = tonumber(table.remove(ARGV))\n"))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from scalekit.errors import BackendError, ConfigurationError
 from scalekit.ratelimit import Limit, Quota, Verdict
-from scalekit.ratelimit._redis_call import operands
-from scalekit.ratelimit._redis_script import source
 from scalekit.ratelimit._sliding_log import SlidingLog
+from scalekit.ratelimit.redis._call import operands
+from scalekit.ratelimit.redis._log_script import source
 from scalekit.redis import RedisLink
 from scalekit.redis._script import Script
 from tests.ratelimit.redis_stores import TOLD, ToldTime

@@ -79,6 +79,8 @@ class FirstHits:
     def expired(self, key: str, now: int) -> bool:
         """Whether the first hit of `key` counts no more."""
         # Of the bytes, without a `FirstHit`: two are looked at per new key.
+        at: int
+        end: int
         at, end, _, _ = _FORM.unpack(self._forms[key])
         return end <= now or end <= at
 

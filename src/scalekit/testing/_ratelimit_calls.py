@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from scalekit.ratelimit._limit import MICROSECONDS, Limit
-from scalekit.ratelimit._quota import Quota, Verdict
+from scalekit.ratelimit._quota import ALGORITHMS, Quota, Verdict
 from scalekit.ratelimit._state import OtherRule, fresh, succeeding
 from scalekit.testing._driver import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from scalekit.ratelimit._quota import Algorithm
 
 START = 1_000_000_000_000  # microseconds
 _WORKERS = 8
@@ -94,9 +96,9 @@ def limit(units: int, microseconds: int) -> Limit:
     return Limit(units, microseconds / MICROSECONDS)
 
 
-def quota_of(units: int, microseconds: int) -> Quota:
+def quota_of(units: int, microseconds: int, algorithm: Algorithm = ALGORITHMS[0]) -> Quota:
     """Return a quota of one limit."""
-    return Quota([limit(units, microseconds)])
+    return Quota([limit(units, microseconds)], algorithm)
 
 
 class Rule:

@@ -6,21 +6,22 @@
         def store(self):
             return MyStore()
 
-It runs sync and async stores alike and compares them with the pure rule that `MemoryRateLimitStore`
-uses. A store that goes by the caller's clock needs nothing more. One that goes by a server's clock
-says how far its time may be off (`slack`), how long a window of the timed tests is (`window`), and how
-to let time pass (`advance`).
+It runs sync and async stores alike and compares them with the pure rules that `MemoryRateLimitStore`
+uses. A store that goes by the caller's clock and knows every algorithm needs nothing more. One that goes
+by a server's clock says how far its time may be off (`slack`), how long a window of the timed tests is
+(`window`), and how to let time pass (`advance`); one that knows fewer says which (`algorithms`).
 """
 
 from __future__ import annotations
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from typing import ClassVar
 
-from scalekit.ratelimit._limit import Limit
-from scalekit.ratelimit._quota import NEVER, Quota, Verdict
-from scalekit.ratelimit._sliding_log import SlidingLog
-from scalekit.testing._ratelimit_calls import START, RateLimitStoreCalls, YieldingQuota, limit, quota_of
+import pytest
+
+from scalekit.errors import ConfigurationError
+from scalekit.ratelimit._quota import ALGORITHMS, NEVER, Algorithm, Quota, Verdict
+from scalekit.testing._ratelimit_calls import START, YieldingQuota, limit, quota_of
+from scalekit.testing._ratelimit_histories import ALIGNED, LARGE_QUOTAS, QUOTAS, RateLimitStoreHistories
 
 __all__ = ["RateLimitStoreSuite"]
 
@@ -45,29 +46,17 @@ _ODD_KEYS = (
 )
 _ODD_KEYS_TOO = ("\ud800", "x" * 280, "x" * 279)
 
-# All reach back equally far: how much more a store remembers than the quotas that it saw is its own affair.
-_QUOTAS = ("6/10s", "2/s; 6/10s", "1/s; 4/2s; 6/10s", "5/3s; 6/10s; 2/s")
-_STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("hit"), st.integers(1, 6)),
-        st.tuples(st.just("peek"), st.integers(1, 6)),
-        st.tuples(st.just("refund"), st.integers(1, 6)),
-        st.tuples(st.just("advance"), st.sampled_from([1, 333_333, 500_000, 999_999, 1_000_000, 3_000_000])),
-        st.tuples(st.just("quota"), st.integers(0, len(_QUOTAS) - 1)),
-        st.tuples(st.just("reset"), st.just(0)),
-    ),
-    min_size=10,
-    max_size=40,
-)
 
-
-class RateLimitStoreSuite(RateLimitStoreCalls):
+class RateLimitStoreSuite(RateLimitStoreHistories):
     """Subclass it with a `store` fixture; every test proves one clause of `RateLimitStore`.
 
     `slack` is the number of microseconds by which the store's time may differ from what the tests let
     pass: 0 (default) for a store that goes by `now`, which is then compared exactly. `window`, in
     microseconds, is the length of the windows that timed tests let pass: 1,000,000 (default), one second.
+    `algorithms` are those the store knows (default: all); it has to refuse the others.
     """
+
+    algorithms: ClassVar[tuple[Algorithm, ...]] = ALGORITHMS
 
     # -- admission --------------------------------------------------------------------------------
 
@@ -243,42 +232,20 @@ class RateLimitStoreSuite(RateLimitStoreCalls):
 
     # -- against the rule -------------------------------------------------------------------------
 
-    def test_any_history_agrees_with_the_rule(self) -> None:
-        """Whatever happens to a key, each answer is that of the exact sliding window log.
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    def test_any_history_agrees_with_the_rule(self, algorithm: Algorithm) -> None:
+        """Whatever happens to a key, each answer is that of the algorithm's rule.
 
-        A store with slack is compared in windows of hours, where the time that a test takes is nothing.
+        A store with slack is compared in windows of hours, where the time that a test takes is nothing,
+        and not where windows are aligned to a clock.
         """
-        scale = _HOUR if self.slack else 1
-        quotas = [
-            Quota(limit(one.limit, one.microseconds * scale) for one in Limit.parse_many(text))
-            for text in _QUOTAS
-        ]
+        if algorithm not in self.algorithms:
+            with pytest.raises(ConfigurationError):
+                self._hit(self._key(), quota_of(1, _HOUR, algorithm))
+        elif not (self.slack and algorithm in ALIGNED):
+            self._histories_agree(algorithm, QUOTAS, scale_of_cost=1)
 
-        # Within the test and not around it: hypothesis refuses a method that several classes inherit.
-        @settings(deadline=None)
-        @given(steps=_STEPS)
-        def agrees(steps: list[tuple[str, int]]) -> None:
-            key, quota, rule = self._key(), quotas[0], SlidingLog(quotas[0])
-            for step, value in steps:
-                if step == "quota":
-                    quota = quotas[value]
-                elif step == "advance":
-                    if not self.slack:
-                        self.advance(value)
-                elif step == "refund":
-                    self._refund(key, quota, value)
-                    rule.refund(value)
-                elif step == "reset":
-                    self._driver(self._store.reset, key)
-                    rule.clear()
-                else:
-                    ask = self._hit if step == "hit" else self._peek
-                    self._agree(ask(key, quota, value), getattr(rule, step)(quota, value, self._now))
-
-        agrees()
-
-    def _agree(self, actual: Verdict, expected: Verdict) -> None:
-        if self.slack:
-            assert (actual.allowed, actual.remaining) == (expected.allowed, expected.remaining)
-        else:
-            assert actual == expected
+    def test_any_history_of_large_limits_agrees_with_the_rule(self) -> None:
+        """So it is where limits are beyond what the default algorithm keeps an exact log of."""
+        if ALGORITHMS[0] in self.algorithms and not self.slack:
+            self._histories_agree(ALGORITHMS[0], LARGE_QUOTAS, scale_of_cost=97)
