@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def sync_engine(engine: object, *, store: str) -> Engine:
-    """Return `engine` if threads can use it; `ConfigurationError`, naming the twin of `store`, for async ones."""
+    """Return `engine` if threads can use it; `ConfigurationError`, naming `store`'s twin, for async ones."""
     # By name: an isinstance check would import asyncio where nothing async is.
     is_async = any(base.__name__ == "AsyncEngine" for base in type(engine).__mro__)
     if is_async or (isinstance(engine, Engine) and engine.dialect.is_async):
