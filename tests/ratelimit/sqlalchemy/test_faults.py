@@ -122,12 +122,9 @@ def test_a_server_that_freezes_between_reading_and_writing(remote, postgres):
 @pytest.mark.parametrize("kind", REMOTE)
 def test_a_connection_that_is_lost_in_between_counts_once(remote, postgres):
     remote.store = remote.patient
-    chosen = (
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE state = 'idle in transaction'"
-    )
-    remote.meanwhile(
-        lambda: postgres.psql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {ours}")
-    )
+    ours = "state = 'idle in transaction'"
+    end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {ours}"
+    remote.meanwhile(lambda: postgres.psql(end))
     assert remote.hit().remaining == (998, 4_998)
     assert remote.peek().remaining == (998, 4_998)
 
@@ -135,7 +132,7 @@ def test_a_connection_that_is_lost_in_between_counts_once(remote, postgres):
 @pytest.mark.parametrize("kind", REMOTE)
 @pytest.mark.parametrize(("call", "left"), [("hit", 998), ("refund", 1_000)])
 def test_what_may_be_committed_is_not_done_again(remote, monkeypatch, call, left):
-    """The server has done it, and its answer is lost: a second hit counts twice, a second refund admits more."""
+    """Its answer is lost: a hit that is sent again counts twice, and a refund sent again admits more."""
     remote.store = remote.patient
     if call == "refund":
         remote.hit()
@@ -148,9 +145,8 @@ def test_what_may_be_committed_is_not_done_again(remote, monkeypatch, call, left
         commit(connection)
         if not lost:
             lost.append(True)
-            raise DBAPIError(
-                "COMMIT", None, Exception("server closed the connection"), connection_invalidated=True
-            )
+            cause = Exception("server closed the connection")
+            raise DBAPIError("COMMIT", None, cause, connection_invalidated=True)
 
     monkeypatch.setattr(sync.dialect, "do_commit", committed)
     error = told(getattr(remote, call))
