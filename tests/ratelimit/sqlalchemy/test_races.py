@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from scalekit.ratelimit import Limit, Quota
 from scalekit.ratelimit.sqlalchemy import _row
 from tests.ratelimit.sqlalchemy.conftest import IGNORED, MANY
+from tests.servers.lifeline import wait_until
 
 PROCESS = """
 import sys, time
@@ -129,15 +131,49 @@ def test_hits_on_other_keys_do_not_wait(world):
     assert world.peek("other").remaining == (998, 4_998)
 
 
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%TABLE_%'"
+NOW = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+@pytest.mark.parametrize("kind", ["psycopg"])
+@pytest.mark.parametrize("known", [False, True], ids=["new key", "known key"])
+def test_the_clock_is_read_after_the_wait_for_the_row(world, known):
+    """By the time at which it began to wait, a hit would count as older than the one it waited for."""
+    world.call("create_all")
+    if known:
+        world.hit()
+    store, readings, ended = world.new_store(), [], []
+    own = store._operations.clock
+    store._operations.clock = lambda told: readings.append(told) or own(told)
+    thread = threading.Thread(target=store.hit, args=("k", MANY, 1, IGNORED))
+
+    def waited_for():
+        thread.start()
+        wait_until(lambda: world.sql(WAITING), "the other hit waits")
+        ended.extend(world.sql(NOW)[0])
+
+    world.meanwhile(waited_for)
+    world.hit()
+    thread.join(30)
+    assert readings[0] > ended[0]
+
+
 @pytest.mark.parametrize("kind", ["psycopg"])
 def test_a_sweep_waits_for_nobody(world, monkeypatch):
     """A row that has expired, and is being hit right now, is neither waited for nor lost."""
-    plan = Quota([Limit(5, "1s")])
+    plan, left = Quota([Limit(5, "1s")]), []
     world.hit("k", plan)
+    world.hit("old", plan)
     world.passes(10_000_000)
     other = world.new_store(timeout="5s")
     other._operations.clock = world.store._operations.clock
     monkeypatch.setattr("scalekit.ratelimit.sqlalchemy._operations.chance", lambda: 0.0)
-    world.meanwhile(lambda: other.hit("another", plan, 1, IGNORED))
+
+    def swept():
+        other.hit("another", plan, 1, IGNORED)
+        left.extend(world.sql("SELECT key FROM TABLE_"))
+
+    world.meanwhile(swept)
     assert world.hit("k", plan).remaining == (4,)
     assert world.peek("k", plan).remaining == (4,)
+    assert sorted(left) == [(b"another",), (b"k",)]
