@@ -8,7 +8,8 @@ one transaction. SQLite's files are in WAL mode with synchronous=NORMAL on both 
 figure is the median of the rounds.
 
 A bucket of the peer's is a table for one key, it answers with a bool, and its rows are never taken away
-here. What it cannot decide at once, for another thread is at it, it denies. It is not among the processes: for that it needs another package.
+here. While another thread is at it, it denies whatever the limit says. It is not among the processes: for
+that it needs another package.
 
 PostgreSQL is started for the run from what the tests use (fsync off: the disk is not measured), or is the
 one at DATABASE_URL.
@@ -166,13 +167,11 @@ def main(rounds: int) -> None:
             for side, each in seen.items():
                 if not each:
                     continue
-                rate, median, slowest, admitted = (
-                    statistics.median(column) for column in zip(*each, strict=True)
-                )
+                middle = Figures(*map(statistics.median, zip(*each, strict=True)))
                 print(
-                    f"{way:20} {side:26} {rate:8,.0f} hits/s   "
-                    f"p50 {median * 1e3:7.2f} ms   p99 {slowest * 1e3:7.2f} ms   "
-                    f"{admitted:4.0%} admitted",
+                    f"{way:20} {side:26} {middle.rate:8,.0f} hits/s   "
+                    f"p50 {middle.median * 1e3:7.2f} ms   p99 {middle.slowest * 1e3:7.2f} ms   "
+                    f"{middle.admitted:4.0%} admitted",
                     flush=True,
                 )
 
