@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scalekit.sqlalchemy._async_deadline import spawned_in_time
+from scalekit.sqlalchemy._loops import of_this_loop
 from scalekit.sqlalchemy._unbroken import spawned_unbroken
 
 if TYPE_CHECKING:
@@ -16,4 +17,6 @@ if TYPE_CHECKING:
 
 def async_caller(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return what does an operation in a greenlet: by its name, its function, and further arguments."""
+    if database.driver == "asyncpg":
+        database.listen("checkout", of_this_loop)
     return partial(spawned_in_time if database.dialect.remote else spawned_unbroken, database)

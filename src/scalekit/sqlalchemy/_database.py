@@ -65,6 +65,7 @@ class Database:
         failures, reset = checked_failures(breaker_failures), seconds(breaker_reset, "breaker_reset")
         self.timeout = seconds(timeout, "timeout")
         self.dialect, self.mark = dialect_of(engine)
+        self.driver = engine.dialect.driver
         self._breaker = Breaker(self.dialect.name, failures=failures, reset=reset)
         self.table = table(self.dialect)
         self.name = engine.dialect.identifier_preparer.format_table(self.table)

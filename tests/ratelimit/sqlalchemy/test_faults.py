@@ -17,6 +17,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
 from scalekit.ratelimit import AsyncRateLimiter, RateLimiter
+from scalekit.testing._driver import Driver
 from tests.ratelimit.sqlalchemy.conftest import IGNORED, MANY, REMOTE, new_world
 
 # Nothing here is about how fast a busy machine is, only about not waiting for ever.
@@ -231,6 +232,28 @@ def test_a_cancelled_call_leaves_nothing_behind(kind, url):
 
         assert world.driver(scenario) == 0
         assert world.hit().allowed
+
+
+@pytest.mark.parametrize("kind", ["aiosqlite", *REMOTE[1:]])
+@pytest.mark.usefixtures("collected")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_event_loop_that_ended_with_connections_is_no_hindrance_to_the_next(kind, url):
+    """As between two asyncio.run(), where nobody has disposed of the engine."""
+    with new_world(kind, url) as world:
+        engine = world.new_engine()
+        store = world.new_store(engine)
+
+        async def work():
+            hits = [store.hit("k", MANY, 1, IGNORED) for _ in range(3)]
+            return sorted(verdict.remaining[0] for verdict in await asyncio.gather(*hits))
+
+        for left in (997, 994, 991):
+            with Driver() as another:
+                assert another(work) == [left, left + 1, left + 2]
+                if left == 991:
+                    another(engine.dispose)
+        world.engines.remove(engine)
 
 
 @pytest.mark.parametrize("kind", ["aiosqlite"])
