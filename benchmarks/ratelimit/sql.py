@@ -42,7 +42,7 @@ UNITS, SECONDS = 500, 60
 HITS = 60  # of each worker: those of eight and their first are admitted on one key
 PEER = "pyrate-limiter, SQLite"
 QUOTA = Quota([Limit(UNITS, float(SECONDS))])
-PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA busy_timeout=30000")
+PRAGMAS = ("PRAGMA busy_timeout=30000", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
 
 
 Call = tuple[float, float, bool]
