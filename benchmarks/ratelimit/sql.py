@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 import uuid
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyrate_limiter import Limiter, Rate, SQLiteBucket
@@ -62,6 +62,7 @@ def set_up(connection: sqlite3.Connection, _record: object = None) -> None:
         connection.execute(pragma)
 
 
+@cache  # with its engine, for all rounds of a process
 def ours(url: str, *, unlogged: bool = False) -> Callable[[str], Callable[[], bool]]:
     """Return what makes a hit on a key."""
     engine = create_engine(url, pool_size=8)
