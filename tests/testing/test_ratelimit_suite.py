@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import threading
 import time
 
 import pytest
 
 from scalekit.ratelimit import MemoryRateLimitStore, Quota, Verdict
+from scalekit.ratelimit._quota import ALGORITHMS
 from scalekit.testing import RateLimitStoreSuite
 from scalekit.testing._driver import Driver
 from scalekit.testing._ratelimit_calls import Rule
@@ -24,9 +26,12 @@ def red(store, tests=ALL, suite_class=RateLimitStoreSuite):
         suite = suite_class()
         with Driver() as suite._driver:
             suite._store = store()
+            test = getattr(suite, name)
+            cases = [(algorithm,) for algorithm in ALGORITHMS] if inspect.signature(test).parameters else [()]
             try:
-                getattr(suite, name)()
-            except Exception:
+                for case in cases:
+                    test(*case)
+            except (Exception, pytest.fail.Exception):
                 failed.add(name)
     return failed
 
@@ -319,6 +324,24 @@ def test_a_planted_fault_turns_it_red(store, test):
 @pytest.mark.parametrize("store", [Plain, lambda: Twin(Plain()), MemoryRateLimitStore])
 def test_a_right_store_is_green(store):
     assert red(store) == set()
+
+
+class OneRuleForAll(Plain):
+    def log(self, key, quota):
+        return self.logs.setdefault(key, Rule(Quota(quota.limits, "sliding-log")))
+
+
+def test_a_store_that_takes_any_algorithm_for_its_own_is_red():
+    name = "test_any_history_agrees_with_the_rule"
+    assert red(OneRuleForAll, [name]) == {name}
+
+
+def test_a_store_has_to_refuse_what_it_does_not_know():
+    class Fewer(RateLimitStoreSuite):
+        algorithms = ("sliding-log",)
+
+    name = "test_any_history_agrees_with_the_rule"
+    assert red(Plain, [name], Fewer) == {name}
 
 
 class TestWithAServersClock(RateLimitStoreSuite):
