@@ -1,3 +1,5 @@
+# ruff: noqa: SLF001  # decisions are filled in by who makes them
+# pyright: reportPrivateUsage=false
 """The rate limiter for asyncio; `_sync.py` is its twin.
 
 A store within the process is called without `await`: that saves a coroutine per hit. Which kind a
@@ -9,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from scalekit.errors import RateLimitExceeded
 from scalekit.events import guarded
-from scalekit.ratelimit._decision import Decision
+from scalekit.ratelimit._clocks import Clocks
+from scalekit.ratelimit._decision import Decision, decided
 from scalekit.ratelimit._events import RateLimitEvent, outcome
 from scalekit.ratelimit._fitting import async_fitting_function, async_fitting_store, fitting_callables
 from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
@@ -76,18 +80,21 @@ class AsyncRateLimiter:
         self._plans = Plans(limits, algorithm)
         self._fixed = self._plans.fixed
         self._store = async_fitting_store(MemoryRateLimitStore() if store is None else store)
-        fitting_callables(clock=clock, wall_clock=wall_clock, sleep=sleep)
+        fitting_callables(sleep=sleep)
         if on_event is not None:
             fitting_callables(on_event=on_event)
         self._name = name
-        self._prefix = prefix_of(name, algorithm)
+        prefix = prefix_of(name, algorithm)
+        # Nobody else's keys are in a store of its own: a prefix would only cost time and memory.
+        self._prefix = "" if store is None else prefix
         self._exempt = exemption(exempt)
         self._emit = guarded(on_event)
+        self._clocks = Clocks(clock, wall_clock)
         self._clock = clock
-        self._wall_clock = wall_clock
+        self._monotonic = self._clocks.monotonic
         self._sleep = sleep
 
-    async def hit(self, key: str, *, cost: int = 1) -> Decision:
+    async def hit(self, key: str, cost: int = 1) -> Decision:
         """Consume `cost` (default 1) units of `key` from every limit, or from none.
 
         The answer is in the decision: a denial is a value, not an error. A cost above a limit is a
@@ -99,16 +106,23 @@ class AsyncRateLimiter:
             stored = self._prefix + key
         else:
             stored = unusual_key(self._prefix, key)
+        now = monotonic_ns() // 1000 if self._monotonic else round(self._clock() * MICROSECONDS)
         counted = self._exempt is None or not self._exempt(key)
         if counted:
             quota = self._fixed or self._plans.quota(key)
-            verdict = self._store.hit(stored, quota, cost, round(self._clock() * MICROSECONDS))
+            verdict = self._store.hit(stored, quota, cost, now)
             if not isinstance(verdict, Verdict):
                 verdict = await verdict
         else:
             quota = self._plans.exempt
             verdict = quota.untouched
-        decision = Decision(quota, verdict, self._wall_clock())
+        # As `decided` does, without its call.
+        decision = Decision()
+        decision.allowed = verdict.allowed
+        decision._quota = quota
+        decision._verdict = verdict
+        decision._at = now
+        decision._clocks = self._clocks
         if self._emit is not None:
             self._emit(self._event("hit", key, cost, decision, counted=counted))
         return decision
@@ -117,14 +131,15 @@ class AsyncRateLimiter:
         """Return what `hit` would decide, with the units that remain now; consume nothing."""
         cost = checked_cost(cost)
         stored = unusual_key(self._prefix, key)
+        now = self._clocks.now()
         if self._exempt is not None and self._exempt(key):
             quota = self._plans.exempt
-            return Decision(quota, quota.untouched, self._wall_clock())
+            return decided(quota, quota.untouched, now, self._clocks)
         quota = self._plans.quota(key)
-        verdict = self._store.peek(stored, quota, cost, round(self._clock() * MICROSECONDS))
+        verdict = self._store.peek(stored, quota, cost, now)
         if not isinstance(verdict, Verdict):
             verdict = await verdict
-        return Decision(quota, verdict, self._wall_clock())
+        return decided(quota, verdict, now, self._clocks)
 
     async def refund(self, key: str, *, cost: int = 1) -> None:
         """Give back the `cost` units that `key` consumed last; more than it consumed is all of them.
@@ -140,7 +155,7 @@ class AsyncRateLimiter:
         counted = self._exempt is None or not self._exempt(key)
         if counted:
             quota = self._plans.quota(key)
-            await self._store.refund(stored, quota, cost, round(self._clock() * MICROSECONDS))
+            await self._store.refund(stored, quota, cost, self._clocks.now())
         if self._emit is not None:
             ended = "ok" if counted else "exempt"
             self._emit(RateLimitEvent("refund", limiter=self._name, key=key, outcome=ended, cost=cost))

@@ -1,3 +1,5 @@
+# ruff: noqa: SLF001  # decisions are filled in by who makes them
+# pyright: reportPrivateUsage=false
 """The answer to a hit: a value, with what a caller, a client and an operator want to know of it."""
 
 from __future__ import annotations
@@ -6,10 +8,14 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from scalekit.errors import ConfigurationError
+from scalekit.ratelimit._clocks import TimeOfDay
 from scalekit.ratelimit._limit import MICROSECONDS
 from scalekit.ratelimit._quota import NEVER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scalekit.ratelimit._clocks import Epoch
     from scalekit.ratelimit._limit import Limit
     from scalekit.ratelimit._quota import Quota, Verdict
 
@@ -30,16 +36,21 @@ class Decision:
 
     `bool(decision)` is `decision.allowed`. The single values speak of the tightest limit: of a denial,
     the one to wait for longest; otherwise the one with the fewest units left (then the longest reset).
-    `states` has every limit, in order. A decision is a snapshot; it never changes.
+    `states` has every limit, in order. A decision is a snapshot; it never changes. It can be pickled.
     """
 
-    __slots__ = ("_epoch", "_quota", "_verdict", "allowed")
+    __slots__ = ("_at", "_clocks", "_quota", "_verdict", "allowed")
 
-    def __init__(self, quota: Quota, verdict: Verdict, epoch: float, /) -> None:
-        self.allowed: bool = verdict.allowed
-        self._quota = quota
-        self._verdict = verdict
-        self._epoch = epoch
+    # No `__init__`, since one in Python takes 90 ns: the limiters fill in what is theirs.
+    allowed: bool
+    _quota: Quota
+    _verdict: Verdict
+    _at: int
+    _clocks: Epoch
+
+    def __reduce__(self) -> tuple[Callable[..., Decision], tuple[Quota, Verdict, int, Epoch]]:
+        # The clock of the windows means nothing to another process; the time of day does.
+        return decided, (self._quota, self._verdict, round(self._epoch * MICROSECONDS), TimeOfDay())
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -47,6 +58,10 @@ class Decision:
     def __repr__(self) -> str:
         verb = "allowed" if self.allowed else f"denied for {self.retry_after} s by"
         return f"<Decision {verb} {self.limit}: {self.remaining} left, all back in {self.reset_after} s>"
+
+    @property
+    def _epoch(self) -> float:
+        return self._clocks.epoch(self._at)
 
     @property
     def _tightest(self) -> int:
@@ -140,6 +155,17 @@ class Decision:
             "detail": f"{', '.join(names)} exceeded; {cure}",
             "violated-policies": names,
         }
+
+
+def decided(quota: Quota, verdict: Verdict, at: int, clocks: Epoch) -> Decision:
+    """Return the decision that `verdict` means, `at` a moment of which `clocks` know the time of day."""
+    decision = Decision()
+    decision.allowed = verdict.allowed
+    decision._quota = quota
+    decision._verdict = verdict
+    decision._at = at
+    decision._clocks = clocks
+    return decision
 
 
 def _policy_item(limit: Limit) -> str:
