@@ -29,7 +29,7 @@ _LETTERS: dict[Algorithm, bytes] = {
     "token-bucket": b"t",
     "fixed-window": b"f",
 }
-_ALGORITHMS = {letter: algorithm for algorithm, letter in _LETTERS.items()}
+_ALGORITHMS: dict[bytes, Algorithm] = {letter: algorithm for algorithm, letter in _LETTERS.items()}
 _LONGEST_KEY = 200  # bytes: an index of PostgreSQL's has it in every level
 _HASHED = b"\xff"  # a byte that UTF-8 has not, so that no other key is like a hashed one
 MOST_UNITS = 100_000  # of an exact log: 0.8 MB, and every hit writes them all
