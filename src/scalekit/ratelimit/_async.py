@@ -15,10 +15,10 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from scalekit.errors import BackendError, RateLimitExceeded
-from scalekit.events import guarded
 from scalekit.ratelimit._clocks import Clocks
 from scalekit.ratelimit._decision import Decision, decided
-from scalekit.ratelimit._events import RateLimitEvent, outcome
+from scalekit.ratelimit._denials import Denials, RememberedDecision
+from scalekit.ratelimit._events import reports
 from scalekit.ratelimit._fallback import Fallback
 from scalekit.ratelimit._fitting import async_fitting_function, async_fitting_store, fitting_callables
 from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
@@ -67,6 +67,10 @@ class AsyncRateLimiter:
     In the first three `decision.degraded` is True, and a refund or reset that fails is not heard of
     but as an event. The next call asks the store again (and the link's breaker tells it at once whether to).
 
+    `deny_cache` (default "1s", None for off) is how long at most a denied key is denied again, for the same
+    cost, without asking the store: until the moment that it told, which only a refund or reset elsewhere
+    could bring forward. `remaining` is then that of the first denial.
+
     `exempt`, a predicate or a container
     of keys, names those who are always admitted and never counted: the callable is not asked for their
     plan, and a decision then speaks of one limit named "exempt", of 999,999,999,999,999 units, all left.
@@ -84,6 +88,7 @@ class AsyncRateLimiter:
         algorithm: Algorithm = "sliding-window",
         on_error: OnError = "local",
         expected_processes: int = 1,
+        deny_cache: Duration | None = "1s",
         exempt: Exempt | None = None,
         on_event: Hook | None = None,
         clock: Clock = time.monotonic,
@@ -96,20 +101,19 @@ class AsyncRateLimiter:
         self._store = async_fitting_store(local if store is None else store)
         self._fallback = Fallback(on_error, expected_processes, local)
         fitting_callables(sleep=sleep)
-        if on_event is not None:
-            fitting_callables(on_event=on_event)
-        self._name = name
         prefix = prefix_of(name, algorithm)
         # Nobody else's keys are in a store of its own: a prefix would only cost time and memory.
         self._prefix = "" if store is None else prefix
         self._exempt = exemption(exempt)
-        self._emit = guarded(on_event)
+        self._reports = reports(name, on_event)
         self._clocks = Clocks(clock, wall_clock)
         self._clock = clock
         self._monotonic = self._clocks.monotonic
+        self._denials = Denials(deny_cache, self._clocks)
+        self._denied = self._denials.kept
         self._sleep = sleep
 
-    async def hit(self, key: str, cost: int = 1) -> Decision:
+    async def hit(self, key: str, cost: int = 1) -> Decision:  # noqa: C901  # a call takes 50 ns
         """Consume `cost` (default 1) units of `key` from every limit, or from none.
 
         The answer is in the decision: a denial is a value, not an error. A cost above a limit is a
@@ -122,19 +126,34 @@ class AsyncRateLimiter:
         else:
             stored = unusual_key(self._prefix, key)
         now = monotonic_ns() // 1000 if self._monotonic else round(self._clock() * MICROSECONDS)
-        counted = self._exempt is None or not self._exempt(key)
-        if counted:
-            quota = self._fixed or self._plans.quota(key)
-            try:
-                verdict = self._store.hit(stored, quota, cost, now)
-                if not isinstance(verdict, Verdict):
-                    verdict = await verdict
-            except BackendError as error:
-                self._report(key, error)
-                verdict = self._fallback.hit(error, stored, quota, cost, now)
-        else:
-            quota = self._plans.exempt
-            verdict = quota.untouched
+        if self._exempt is not None and self._exempt(key):
+            return self._exempted(key, cost, now)
+        quota = self._fixed or self._plans.quota(key)
+        denial = self._denied.get(stored)
+        if (
+            denial is not None
+            and denial.at <= now < denial.until
+            and cost == denial.cost
+            and quota is denial.quota
+        ):
+            again = RememberedDecision()
+            again._denial = denial
+            again._at = now
+            if self._reports is not None:
+                self._reports.decided("hit", key, cost, again)
+            return again
+        try:
+            verdict = self._store.hit(stored, quota, cost, now)
+            if not isinstance(verdict, Verdict):
+                verdict = await verdict
+        except BackendError as error:
+            if self._reports is not None:
+                self._reports.failed(key, error)
+            verdict = self._fallback.hit(error, stored, quota, cost, now)
+        if not verdict.allowed:
+            self._denials.add(stored, quota, cost, now, verdict)
+        elif denial is not None:  # of a larger cost, which has to wait longer now
+            self._denials.forget(stored)
         # As `decided` does, without its call.
         decision = Decision()
         decision.allowed = verdict.allowed
@@ -142,8 +161,8 @@ class AsyncRateLimiter:
         decision._verdict = verdict
         decision._at = now
         decision._clocks = self._clocks
-        if self._emit is not None:
-            self._emit(self._event("hit", key, cost, decision, counted=counted))
+        if self._reports is not None:
+            self._reports.decided("hit", key, cost, decision)
         return decision
 
     async def peek(self, key: str, *, cost: int = 1) -> Decision:
@@ -160,7 +179,8 @@ class AsyncRateLimiter:
             if not isinstance(verdict, Verdict):
                 verdict = await verdict
         except BackendError as error:
-            self._report(key, error)
+            if self._reports is not None:
+                self._reports.failed(key, error)
             verdict = self._fallback.peek(error, stored, quota, cost, now)
         return decided(quota, verdict, now, self._clocks)
 
@@ -183,11 +203,14 @@ class AsyncRateLimiter:
             try:
                 await self._store.refund(stored, quota, cost, now)
             except BackendError as error:
-                self._report(key, error)
+                if self._reports is not None:
+                    self._reports.failed(key, error)
                 self._fallback.refund(error, stored, quota, cost, now)
                 ended = "error"
-        if self._emit is not None:
-            self._emit(RateLimitEvent("refund", limiter=self._name, key=key, outcome=ended, cost=cost))
+            finally:
+                self._denials.outdate(stored, self._clocks.now())
+        if self._reports is not None:
+            self._reports.done("refund", key, ended, cost)
 
     async def reset(self, key: str) -> None:
         """Forget all that `key` consumed: every limit is free again."""
@@ -197,11 +220,14 @@ class AsyncRateLimiter:
         try:
             await self._store.reset(stored)
         except BackendError as error:
-            self._report(key, error)
+            if self._reports is not None:
+                self._reports.failed(key, error)
             self._fallback.excuse(error)
             ended = "error"
-        if self._emit is not None:
-            self._emit(RateLimitEvent("reset", limiter=self._name, key=key, outcome=ended))
+        finally:
+            self._denials.outdate(stored, self._clocks.now())
+        if self._reports is not None:
+            self._reports.done("reset", key, ended)
 
     async def acquire(self, key: str, *, cost: int = 1, timeout: Duration | None = None) -> Decision:  # noqa: ASYNC109
         """Wait until `cost` units of `key` are admitted, and consume them.
@@ -221,8 +247,8 @@ class AsyncRateLimiter:
             if not wait:
                 break
             await self._sleep(wait)
-        if self._emit is not None:
-            self._emit(self._event("acquire", key, cost, decision, seconds=waited))
+        if self._reports is not None:
+            self._reports.decided("acquire", key, cost, decision, seconds=waited)
         if not decision.allowed:
             raise RateLimitExceeded(decision)
         return decision
@@ -252,26 +278,9 @@ class AsyncRateLimiter:
 
         return decorate
 
-    def _report(self, key: str, error: BackendError) -> None:
-        if self._emit is not None:
-            self._emit(RateLimitEvent("store", limiter=self._name, key=key, outcome="error", error=error))
-
-    def _event(
-        self,
-        name: str,
-        key: str,
-        cost: int,
-        decision: Decision,
-        *,
-        counted: bool = True,
-        seconds: float | None = None,
-    ) -> RateLimitEvent:
-        return RateLimitEvent(
-            name,
-            limiter=self._name,
-            key=key,
-            outcome=outcome(decision, counted=counted),
-            cost=cost,
-            decision=decision,
-            seconds=seconds,
-        )
+    def _exempted(self, key: str, cost: int, now: int) -> Decision:
+        quota = self._plans.exempt
+        decision = decided(quota, quota.untouched, now, self._clocks)
+        if self._reports is not None:
+            self._reports.decided("hit", key, cost, decision, counted=False)
+        return decision

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scalekit.events import Event
+from scalekit.events import Event, guarded
+from scalekit.ratelimit._fitting import fitting_callables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scalekit.errors import BackendError
+    from scalekit.events import Hook
     from scalekit.ratelimit._decision import Decision
 
 
@@ -44,8 +48,51 @@ class RateLimitEvent(Event):
         self.error: BackendError | None = error
 
 
-def outcome(decision: Decision, *, counted: bool) -> str:
-    """Return the word for how a hit ended."""
-    if not counted:
-        return "exempt"
-    return "allowed" if decision.allowed else "denied"
+class Reports:
+    """Tells a hook what a limiter does."""
+
+    __slots__ = ("_emit", "_limiter")
+
+    def __init__(self, limiter: str, emit: Callable[[Event], None]) -> None:
+        self._limiter = limiter
+        self._emit = emit
+
+    def decided(
+        self,
+        name: str,
+        key: str,
+        cost: int,
+        decision: Decision,
+        *,
+        counted: bool = True,
+        seconds: float | None = None,
+    ) -> None:
+        """Report the end of a hit, or of an acquisition that took `seconds`."""
+        ended = "exempt" if not counted else "allowed" if decision.allowed else "denied"
+        self._emit(
+            RateLimitEvent(
+                name,
+                limiter=self._limiter,
+                key=key,
+                outcome=ended,
+                cost=cost,
+                decision=decision,
+                seconds=seconds,
+            )
+        )
+
+    def done(self, name: str, key: str, outcome: str, cost: int | None = None) -> None:
+        """Report the end of what has no decision."""
+        self._emit(RateLimitEvent(name, limiter=self._limiter, key=key, outcome=outcome, cost=cost))
+
+    def failed(self, key: str, error: BackendError) -> None:
+        """Report that the store did not answer."""
+        self._emit(RateLimitEvent("store", limiter=self._limiter, key=key, outcome="error", error=error))
+
+
+def reports(limiter: str, hook: Hook | None) -> Reports | None:
+    """Return what reports to `hook`; raises `ConfigurationError` if that is none."""
+    if hook is not None:
+        fitting_callables(on_event=hook)
+    emit = guarded(hook)
+    return None if emit is None else Reports(limiter, emit)
