@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scalekit.ratelimit.limits._steps import backend_error, hit, peek, reset
+from scalekit.ratelimit.limits._steps import backend_error, driver_error, hit, peek, reset
 from scalekit.ratelimit.limits._terms import Terms, async_given_storage
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class AsyncLimitsRateLimitStore:
             while True:
                 try:
                     answer = await step(self._storage)
-                except Exception as error:  # drivers raise more than a storage's base_exceptions
+                except Exception as raised:  # noqa: BLE001  # base_exceptions names not all of them
+                    error = driver_error(raised)
                     raise backend_error(self._storage, operation, error) from error
                 step = steps.send(answer)
         except StopIteration as ended:

@@ -74,12 +74,15 @@ def _moving(asked: Asked) -> Steps[tuple[int, float]]:
     return used, oldest + asked.window - time.time() if used else 0.0  # of no units MongoDB tells no time
 
 
+def driver_error(error: Exception) -> Exception:
+    """Return what a storage that wraps its driver's errors (`wrap_exceptions=True`) has wrapped."""
+    wrapped = getattr(error, "storage_error", None)
+    return wrapped if isinstance(wrapped, Exception) else error
+
+
 def backend_error(storage: object, operation: str, error: Exception) -> BackendError:
-    """Return what to raise for an error of the storage, its cause the driver's own."""
-    cause = getattr(error, "storage_error", error)  # of wrap_exceptions=True
+    """Return what to raise for an error of the driver."""
     # Drivers share no base class for it.
-    late = isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__
-    detail = f"{type(cause).__name__}: {cause}"
-    raised = (BackendTimeout if late else BackendError)(type(storage).__name__, operation, detail)
-    raised.__cause__ = cause
-    return raised
+    late = isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
+    detail = f"{type(error).__name__}: {error}"
+    return (BackendTimeout if late else BackendError)(type(storage).__name__, operation, detail)
