@@ -50,12 +50,12 @@ def of_counter(
     units, window, cost = asked.units, asked.window, asked.cost
     used = floor(before * before_expires / window) + current
     allowed = used + cost <= units if admitted is None else admitted
-    room = units - cost
-    if current <= room:
-        # What counts of the one before is rounded down: just below one unit more is still room.
-        wait = before_expires - (room - current + 1) * window / before if before else 0
+    # What counts of the one before is rounded down, so that a bit less than one unit more is room as well.
+    room = units - cost + 1
+    if current >= room > 0:
+        wait = current_expires - min(window, room * window / current)
     else:
-        wait = current_expires - min(window, (room + 1) * window / current)
+        wait = before_expires - (room - current) * window / before if before else 0
     return _verdict(
         asked, used, allowed=allowed, wait=wait, whole=current_expires if current else before_expires
     )

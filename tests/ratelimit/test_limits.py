@@ -1,0 +1,342 @@
+"""The adapters of limits' storages: what they refuse, what they tell, and their errors."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+import limits
+import limits.aio.storage
+import limits.storage
+import limits.strategies
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from limits.errors import StorageError
+
+from scalekit.errors import BackendError, BackendTimeout, ConfigurationError, RateLimitExceeded
+from scalekit.ratelimit import NEVER, AsyncRateLimiter, RateLimiter, Verdict
+from scalekit.ratelimit.limits import AsyncLimitsRateLimitStore, LimitsRateLimitStore
+from tests.ratelimit.limits_storages import Told, async_memory, memory, quota
+
+MOVING = ["sliding-window", "sliding-log"]
+SERVED = [*MOVING, "sliding-counter", "fixed-window"]
+STRATEGIES = {
+    "sliding-window": limits.strategies.MovingWindowRateLimiter,
+    "sliding-counter": limits.strategies.SlidingWindowCounterRateLimiter,
+    "fixed-window": limits.strategies.FixedWindowRateLimiter,
+}
+MINUTE = 60_000_000
+
+
+@pytest.fixture
+def told(monkeypatch):
+    return Told(monkeypatch)
+
+
+class Spare(limits.storage.Storage):
+    """The least that is a storage of limits; what it is asked is noted."""
+
+    STORAGE_SCHEME: ClassVar = ["spare"]
+    base_exceptions = KeyError
+    raises = None
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.counts = {}
+
+    def get(self, key):
+        if self.raises is not None:
+            raise self.raises
+        return self.counts.get(key, 0)
+
+    def incr(self, key, expiry, amount=1):
+        self.counts[key] = self.counts.get(key, 0) + amount
+        return self.counts[key]
+
+    def get_expiry(self, key):
+        return 0.0
+
+    def check(self):
+        return True
+
+    def reset(self):
+        return None
+
+    def clear(self, key):
+        self.counts.pop(key, None)
+
+
+class LikeMemcached(Spare, limits.storage.base.SlidingWindowCounterSupport):
+    STORAGE_SCHEME: ClassVar = ["memcached-like"]
+
+    def acquire_sliding_window_entry(self, key, limit, expiry, amount=1):
+        return True
+
+    def get_sliding_window(self, key, expiry):
+        return 0, 0.0, 0, 0.0
+
+    def clear_sliding_window(self, key, expiry):
+        pass
+
+
+# -- what is refused ------------------------------------------------------------------------------------
+
+REFUSED = [
+    (memory, quota("1/s", "gcra"), "algorithm as 'sliding-window' or .* in MemoryStorage of limits"),
+    (memory, quota("1/s", "token-bucket"), "algorithm as"),
+    *((Spare, quota("1/s", name), "as 'fixed-window' in Spare of limits") for name in SERVED[:-1]),
+    (LikeMemcached, quota("1/s"), "as 'sliding-counter' or 'fixed-window' in LikeMemcached"),
+    *((memory, quota("1/s; 2/m", name), "limits as a single one") for name in SERVED),
+    *((memory, quota("1/500ms", name), "window as whole seconds .* got 0.5") for name in SERVED),
+    (memory, quota("1/1.5s"), "window as whole seconds"),
+    *((memory, quota("100001/day", name), "limit <= 100000 for") for name in MOVING),
+    (LikeMemcached, quota("1/31day", "fixed-window"), "window <= 2592000 seconds for 'fixed-window'"),
+    (LikeMemcached, quota("1/16day", "sliding-counter"), "window <= 1296000 seconds"),
+]
+
+
+@pytest.mark.parametrize(("storage", "asked", "message"), REFUSED)
+def test_what_a_storage_cannot_do_is_refused(storage, asked, message):
+    store = LimitsRateLimitStore(storage())
+    for method in (store.hit, store.peek):
+        with pytest.raises(ConfigurationError, match=message):
+            method("k", asked, 1, 0)
+
+
+def test_what_is_at_the_bound_is_served():
+    assert LimitsRateLimitStore(memory()).hit("k", quota("100000/day"), 1, 0)
+    store = LimitsRateLimitStore(LikeMemcached())
+    assert store.hit("k", quota("1/30day", "fixed-window"), 1, 0).allowed
+    assert store.hit("k", quota("1/15day", "sliding-counter"), 1, 0).allowed
+
+
+def test_a_reset_can_clear_the_windows_of_all_sliding_counters_so_there_are_not_too_many():
+    store = LimitsRateLimitStore(memory())
+    for n in range(1, 17):
+        store.hit("k", quota(f"5/{n}h", "sliding-counter"), 5, 0)
+    with pytest.raises(ConfigurationError, match="window as one of 16"):
+        store.hit("k", quota("5/17h", "sliding-counter"), 1, 0)
+    store.reset("k")
+    for n in range(1, 17):
+        assert store.peek("k", quota(f"5/{n}h", "sliding-counter"), 1, 0).remaining == (5,)
+
+
+@pytest.mark.parametrize("algorithm", SERVED)
+def test_a_limiter_says_that_nothing_is_taken_back(algorithm):
+    limiter = RateLimiter("5/h", store=LimitsRateLimitStore(memory()), algorithm=algorithm)
+    limiter.hit("k")
+    with pytest.raises(ConfigurationError, match="takes units back"):
+        limiter.refund("k")
+    assert limiter.peek("k").remaining == 4
+
+
+@pytest.mark.parametrize("wrong", [None, "memory://", limits.storage.MemoryStorage, async_memory])
+def test_anything_else_than_a_storage_is_refused(wrong):
+    with pytest.raises(ConfigurationError, match=r"as a storage of limits.storage"):
+        LimitsRateLimitStore(wrong() if wrong is async_memory else wrong)
+
+
+def test_a_sync_storage_is_no_async_one():
+    with pytest.raises(ConfigurationError, match=r"as a storage of limits.aio.storage"):
+        AsyncLimitsRateLimitStore(memory())
+
+
+# -- what is told -----------------------------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["hit", "test"]), st.integers(1, 7)),
+        st.tuples(st.just("advance"), st.sampled_from([1e-6, 0.5, 1, 3.25, 9.75, 10, 10.5])),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+@pytest.mark.parametrize("algorithm", STRATEGIES)
+def test_verdicts_are_those_of_limits_own_strategies(told, algorithm):
+    item, asked = limits.RateLimitItemPerSecond(6, 10), quota("6/10s", algorithm)
+
+    @given(steps=STEPS)
+    def agree(steps):
+        storage = memory()
+        store, theirs = LimitsRateLimitStore(memory()), STRATEGIES[algorithm](storage)
+        for step, value in steps:
+            if step == "advance":
+                told.advance(value)
+                continue
+            actual = getattr(store, "hit" if step == "hit" else "peek")("k", asked, value, 0)
+            expected = theirs.test(item, "k", cost=value)
+            if step == "hit" and (expected or algorithm != "fixed-window"):  # whose denials would consume
+                expected = theirs.hit(item, "k", cost=value)
+            stats = theirs.get_window_stats(item, "k")
+            assert (actual.allowed, actual.remaining) == (expected, (stats.remaining,))
+
+    agree()
+
+
+# Of which no sum is a window: at that very instant a unit counts for a hit, but not when limits counts them.
+PAUSES = [0.2513, 1.0171, 4.0331, 9.0737, 12.1139]
+
+
+@pytest.mark.parametrize("algorithm", STRATEGIES)
+def test_the_wait_that_is_told_is_neither_too_short_nor_too_long(told, algorithm):
+    """For one unit; a hundredth of a second is the least that is told."""
+    asked = quota("6/10s", algorithm)
+
+    @given(hits=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(PAUSES)), min_size=3, max_size=9))
+    def holds(hits):
+        store = LimitsRateLimitStore(memory())
+        for cost, pause in hits:
+            store.hit("k", asked, cost, 0)
+            told.advance(pause)
+        while (verdict := store.hit("k", asked, 1, 0)).allowed:
+            pass
+        assert 10_000 <= verdict.retry[0] <= 20_000_000
+        told.advance((verdict.retry[0] - 10_000) / 1e6 - 1e-6)
+        assert verdict.retry[0] == 10_000 or not store.peek("k", asked, 1, 0).allowed
+        told.advance(0.010_001)
+        assert store.peek("k", asked, 1, 0).allowed
+
+    holds()
+
+
+@pytest.mark.parametrize("algorithm", STRATEGIES)
+def test_the_whole_quota_is_back_when_it_was_told(told, algorithm):
+    store, asked = LimitsRateLimitStore(memory()), quota("3/10s", algorithm)
+    assert store.peek("k", asked, 1, 0).reset == (0,)
+    for pause in (1, 3, 13.5):
+        for verdict in (store.hit("k", asked, 1, 0), store.peek("k", asked, 1, 0)):
+            assert 0 < verdict.reset[0] <= 20_000_000
+        told.advance(pause)
+    verdict = store.hit("k", asked, 2, 0)
+    told.advance(verdict.reset[0] / 1e6 + 1e-6)
+    assert store.peek("k", asked, 1, 0).remaining == (3,)
+
+
+def test_a_wait_for_several_units_of_a_moving_window_is_for_the_first(told):
+    store, asked = LimitsRateLimitStore(memory()), quota("2/10s")
+    store.hit("k", asked, 1, 0)
+    told.advance(4)
+    store.hit("k", asked, 1, 0)
+    first = store.hit("k", asked, 2, 0)
+    assert not first.allowed
+    assert first.retry[0] in {6_000_000, 6_000_001}  # rounded up
+    told.advance(first.retry[0] / 1e6)
+    assert store.hit("k", asked, 2, 0).retry[0] in {4_000_000, 4_000_001}
+
+
+def test_a_fixed_window_begins_with_its_first_hit(told):
+    told.advance(17)
+    store, asked = LimitsRateLimitStore(memory()), quota("3/m", "fixed-window")
+    assert store.hit("k", asked, 2, 0) == Verdict(True, (0,), (1,), (MINUTE,))
+    told.advance(59)
+    assert store.hit("k", asked, 2, 0) == Verdict(False, (1_000_001,), (1,), (1_000_000,))
+    assert store.hit("k", asked, 1, 0) == Verdict(True, (0,), (0,), (1_000_000,))
+    told.advance(1)
+    assert store.hit("k", asked, 3, 0) == Verdict(True, (0,), (0,), (MINUTE,))
+
+
+@pytest.mark.parametrize("algorithm", SERVED)
+def test_a_denial_consumes_nothing(told, algorithm):
+    store, asked = LimitsRateLimitStore(memory()), quota("5/m", algorithm)
+    assert store.hit("k", asked, 3, 0).remaining == (2,)
+    assert not any(store.hit("k", asked, 3, 0).allowed for _ in range(5))
+    assert store.hit("k", asked, 6, 0).retry == (NEVER,)
+    assert store.hit("k", asked, 2, 0).remaining == (0,)
+
+
+def test_a_hit_that_loses_a_race_for_the_last_units_of_a_fixed_window_is_denied():
+    class Raced(Spare):
+        def get(self, key):
+            used = super().get(key)
+            self.incr(key, 60, 3)
+            return used
+
+    store = LimitsRateLimitStore(Raced())
+    verdict = store.hit("k", quota("5/m", "fixed-window"), 3, 0)
+    assert (verdict.allowed, verdict.remaining) == (False, (0,))
+
+
+@pytest.mark.parametrize("algorithm", SERVED)
+def test_a_reset_forgets_and_says_nothing_of_other_keys(algorithm):
+    store, asked = LimitsRateLimitStore(memory()), quota("2/h", algorithm)
+    for key in ("k", "other"):
+        store.hit(key, asked, 2, 0)
+    store.reset("k")
+    assert store.hit("k", asked, 1, 0).remaining == (1,)
+    assert not store.hit("other", asked, 1, 0).allowed
+
+
+@pytest.mark.parametrize("algorithm", ["sliding-window", "fixed-window"])
+def test_another_window_goes_on_with_what_was_consumed(told, algorithm):
+    store = LimitsRateLimitStore(memory())
+    store.hit("k", quota("3/10s", algorithm), 3, 0)
+    assert store.hit("k", quota("5/20s", algorithm), 1, 0).remaining == (1,)
+    store.reset("k")
+    assert store.peek("k", quota("5/20s", algorithm), 1, 0).remaining == (5,)
+
+
+def test_a_limiter_serves_both_faces(told):
+    limiter = RateLimiter("2/m", store=LimitsRateLimitStore(memory()))
+    assert [limiter.acquire("k").remaining for _ in range(2)] == [1, 0]
+    with pytest.raises(RateLimitExceeded):
+        limiter.acquire("k", timeout="1s")
+
+    async def twin():
+        limiter = AsyncRateLimiter("2/m", store=AsyncLimitsRateLimitStore(async_memory()))
+        return [(await limiter.hit("k")).remaining for _ in range(2)] + [(await limiter.hit("k")).allowed]
+
+    assert asyncio.run(twin()) == [1, 0, False]
+
+
+# -- errors -----------------------------------------------------------------------------------------------
+
+
+class DriverTimeout(Exception):
+    """Of a driver whose time-outs are no TimeoutError."""
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    ("raises", "expected"),
+    [
+        (KeyError("gone"), BackendError),
+        (ConnectionRefusedError("nobody there"), BackendError),
+        (RuntimeError("threads can only be started once"), BackendError),
+        (TimeoutError("late"), BackendTimeout),
+        (DriverTimeout("late"), BackendTimeout),
+    ],
+)
+def test_an_error_of_the_storage_is_a_backend_error_caused_by_the_drivers(raises, expected, wrapped):
+    storage = Spare(wrap_exceptions=wrapped)
+    storage.raises = raises
+    asked = quota("5/m", "fixed-window")
+    with pytest.raises(expected, match=rf"^Spare hit: {type(raises).__name__}: ") as caught:
+        LimitsRateLimitStore(storage).hit("k", asked, 1, 0)
+    assert type(caught.value) is expected
+    assert caught.value.__cause__ is raises
+    assert not isinstance(caught.value.__cause__, StorageError)
+    with pytest.raises(expected, match=r"^Spare peek: "):
+        LimitsRateLimitStore(storage).peek("k", asked, 1, 0)
+
+
+@pytest.mark.parametrize("algorithm", SERVED)
+def test_a_server_that_is_gone_is_a_backend_error(own_redis, algorithm):
+    asked, url = quota("5/m", algorithm), own_redis.url
+    store = LimitsRateLimitStore(limits.storage.RedisStorage(url))
+    assert store.hit("k", asked, 1, 0).remaining == (4,)
+    own_redis.kill()
+    for call in (store.hit, store.peek):
+        with pytest.raises(BackendError, match=r"^RedisStorage "):
+            call("k", asked, 1, 0)
+    with pytest.raises(BackendError, match=r"^RedisStorage reset: ConnectionError"):
+        store.reset("k")
+
+    async def twin():
+        storage = limits.aio.storage.RedisStorage(f"async+{url}", implementation="redispy")
+        with pytest.raises(BackendError, match=r"^RedisStorage hit: ConnectionError"):
+            await AsyncLimitsRateLimitStore(storage).hit("k", asked, 1, 0)
+
+    asyncio.run(twin())
