@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
 
 import limits
 import limits.aio.storage
@@ -12,15 +11,13 @@ import limits.strategies
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from limits.errors import StorageError
 
-from scalekit.errors import BackendError, BackendTimeout, ConfigurationError, RateLimitExceeded
+from scalekit.errors import ConfigurationError, RateLimitExceeded
 from scalekit.ratelimit import NEVER, AsyncRateLimiter, RateLimiter, Verdict
 from scalekit.ratelimit.limits import AsyncLimitsRateLimitStore, LimitsRateLimitStore
-from tests.ratelimit.limits_storages import Told, async_memory, memory, quota
+from tests.ratelimit.limits_storages import SERVED, LikeMemcached, Spare, Told, async_memory, memory, quota
 
 MOVING = ["sliding-window", "sliding-log"]
-SERVED = [*MOVING, "sliding-counter", "fixed-window"]
 STRATEGIES = {
     "sliding-window": limits.strategies.MovingWindowRateLimiter,
     "sliding-counter": limits.strategies.SlidingWindowCounterRateLimiter,
@@ -32,52 +29,6 @@ MINUTE = 60_000_000
 @pytest.fixture
 def told(monkeypatch):
     return Told(monkeypatch)
-
-
-class Spare(limits.storage.Storage):
-    """The least that is a storage of limits; what it is asked is noted."""
-
-    STORAGE_SCHEME: ClassVar = ["spare"]
-    base_exceptions = KeyError
-    raises = None
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.counts = {}
-
-    def get(self, key):
-        if self.raises is not None:
-            raise self.raises
-        return self.counts.get(key, 0)
-
-    def incr(self, key, expiry, amount=1):
-        self.counts[key] = self.counts.get(key, 0) + amount
-        return self.counts[key]
-
-    def get_expiry(self, key):
-        return 0.0
-
-    def check(self):
-        return True
-
-    def reset(self):
-        return None
-
-    def clear(self, key):
-        self.counts.pop(key, None)
-
-
-class LikeMemcached(Spare, limits.storage.base.SlidingWindowCounterSupport):
-    STORAGE_SCHEME: ClassVar = ["memcached-like"]
-
-    def acquire_sliding_window_entry(self, key, limit, expiry, amount=1):
-        return True
-
-    def get_sliding_window(self, key, expiry):
-        return 0, 0.0, 0, 0.0
-
-    def clear_sliding_window(self, key, expiry):
-        pass
 
 
 # -- what is refused ------------------------------------------------------------------------------------
@@ -289,54 +240,3 @@ def test_a_limiter_serves_both_faces(told):
         return [(await limiter.hit("k")).remaining for _ in range(2)] + [(await limiter.hit("k")).allowed]
 
     assert asyncio.run(twin()) == [1, 0, False]
-
-
-# -- errors -----------------------------------------------------------------------------------------------
-
-
-class DriverTimeout(Exception):
-    """Of a driver whose time-outs are no TimeoutError."""
-
-
-@pytest.mark.parametrize("wrapped", [False, True])
-@pytest.mark.parametrize(
-    ("raises", "expected"),
-    [
-        (KeyError("gone"), BackendError),
-        (ConnectionRefusedError("nobody there"), BackendError),
-        (RuntimeError("threads can only be started once"), BackendError),
-        (TimeoutError("late"), BackendTimeout),
-        (DriverTimeout("late"), BackendTimeout),
-    ],
-)
-def test_an_error_of_the_storage_is_a_backend_error_caused_by_the_drivers(raises, expected, wrapped):
-    storage = Spare(wrap_exceptions=wrapped)
-    storage.raises = raises
-    asked = quota("5/m", "fixed-window")
-    with pytest.raises(expected, match=rf"^Spare hit: {type(raises).__name__}: ") as caught:
-        LimitsRateLimitStore(storage).hit("k", asked, 1, 0)
-    assert type(caught.value) is expected
-    assert caught.value.__cause__ is raises
-    assert not isinstance(caught.value.__cause__, StorageError)
-    with pytest.raises(expected, match=r"^Spare peek: "):
-        LimitsRateLimitStore(storage).peek("k", asked, 1, 0)
-
-
-@pytest.mark.parametrize("algorithm", SERVED)
-def test_a_server_that_is_gone_is_a_backend_error(own_redis, algorithm):
-    asked, url = quota("5/m", algorithm), own_redis.url
-    store = LimitsRateLimitStore(limits.storage.RedisStorage(url))
-    assert store.hit("k", asked, 1, 0).remaining == (4,)
-    own_redis.kill()
-    for call in (store.hit, store.peek):
-        with pytest.raises(BackendError, match=r"^RedisStorage "):
-            call("k", asked, 1, 0)
-    with pytest.raises(BackendError, match=r"^RedisStorage reset: ConnectionError"):
-        store.reset("k")
-
-    async def twin():
-        storage = limits.aio.storage.RedisStorage(f"async+{url}", implementation="redispy")
-        with pytest.raises(BackendError, match=r"^RedisStorage hit: ConnectionError"):
-            await AsyncLimitsRateLimitStore(storage).hit("k", asked, 1, 0)
-
-    asyncio.run(twin())
