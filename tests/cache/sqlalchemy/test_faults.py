@@ -18,10 +18,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from scalekit.cache import Cache, Entry, Snapshot
-from scalekit.cache.sqlalchemy import SQLAlchemyCacheStore, _deadline
-from scalekit.cache.sqlalchemy._async_deadline import LoopDeadline
-from scalekit.cache.sqlalchemy._deadline import Deadline
+from scalekit.cache.sqlalchemy import SQLAlchemyCacheStore
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
+from scalekit.sqlalchemy import _deadline
+from scalekit.sqlalchemy._async_deadline import LoopDeadline
+from scalekit.sqlalchemy._deadline import Deadline
 from scalekit.testing._cache_probe import place
 from tests.cache.sqlalchemy.conftest import NOW, SLOT, loses, new_world
 
