@@ -127,28 +127,44 @@ def test_verdicts_are_those_of_limits_own_strategies(told, algorithm):
     agree()
 
 
+@pytest.mark.parametrize("algorithm", STRATEGIES)
+def test_on_a_server_they_are_those_of_the_strategies_too(redis_server, key_prefix, algorithm):
+    """By its own clock, so in windows of hours."""
+    ours, theirs = (limits.storage.RedisStorage(redis_server.url, key_prefix=key_prefix + x) for x in "ab")
+    store, strategy = LimitsRateLimitStore(ours), STRATEGIES[algorithm](theirs)
+    asked, item = quota("9/12h", algorithm), limits.RateLimitItemPerHour(9, 12)
+    for cost in (2, 5, 3, 10, 1, 2, 1, 1):
+        expected = strategy.test(item, "k", cost=cost)
+        assert store.peek("k", asked, cost, 0).allowed is expected
+        verdict = store.hit("k", asked, cost, 0)
+        assert verdict.allowed is (expected and strategy.hit(item, "k", cost=cost))
+        assert verdict.remaining == (strategy.get_window_stats(item, "k").remaining,)
+
+
 # Of which no sum is a window: at that very instant a unit counts for a hit, but not when limits counts them.
 PAUSES = [0.2513, 1.0171, 4.0331, 9.0737, 12.1139]
 
 
-@pytest.mark.parametrize("algorithm", STRATEGIES)
-def test_the_wait_that_is_told_is_neither_too_short_nor_too_long(told, algorithm):
-    """For one unit; a hundredth of a second is the least that is told."""
+@pytest.mark.parametrize(
+    ("algorithm", "cost"), [(name, 1) for name in STRATEGIES] + [("sliding-counter", 4), ("fixed-window", 4)]
+)
+def test_the_wait_that_is_told_is_neither_too_short_nor_too_long(told, algorithm, cost):
+    """A hundredth of a second is the least that is told."""
     asked = quota("6/10s", algorithm)
 
     @given(hits=st.lists(st.tuples(st.integers(1, 6), st.sampled_from(PAUSES)), min_size=3, max_size=9))
     def holds(hits):
         store = LimitsRateLimitStore(memory())
-        for cost, pause in hits:
-            store.hit("k", asked, cost, 0)
+        for units, pause in hits:
+            store.hit("k", asked, units, 0)
             told.advance(pause)
-        while (verdict := store.hit("k", asked, 1, 0)).allowed:
+        while (verdict := store.hit("k", asked, cost, 0)).allowed:
             pass
         assert 10_000 <= verdict.retry[0] <= 20_000_000
         told.advance((verdict.retry[0] - 10_000) / 1e6 - 1e-6)
-        assert verdict.retry[0] == 10_000 or not store.peek("k", asked, 1, 0).allowed
+        assert verdict.retry[0] == 10_000 or not store.peek("k", asked, cost, 0).allowed
         told.advance(0.010_001)
-        assert store.peek("k", asked, 1, 0).allowed
+        assert store.peek("k", asked, cost, 0).allowed
 
     holds()
 
@@ -161,9 +177,20 @@ def test_the_whole_quota_is_back_when_it_was_told(told, algorithm):
         for verdict in (store.hit("k", asked, 1, 0), store.peek("k", asked, 1, 0)):
             assert 0 < verdict.reset[0] <= 20_000_000
         told.advance(pause)
-    verdict = store.hit("k", asked, 2, 0)
+    store.hit("k", asked, 1, 0)
+    told.advance(4)
+    store.hit("k", asked, 1, 0)
+    verdict = store.peek("k", asked, 1, 0)
+    assert verdict.remaining < (3,)
     told.advance(verdict.reset[0] / 1e6 + 1e-6)
     assert store.peek("k", asked, 1, 0).remaining == (3,)
+
+
+def test_the_only_unit_of_a_moving_window_is_back_when_it_expires(told):
+    store, asked = LimitsRateLimitStore(memory()), quota("3/10s")
+    store.hit("k", asked, 1, 0)
+    told.advance(4)
+    assert store.peek("k", asked, 1, 0).reset == (6_000_000,)
 
 
 def test_a_wait_for_several_units_of_a_moving_window_is_for_the_first(told):
@@ -185,7 +212,9 @@ def test_a_fixed_window_begins_with_its_first_hit(told):
     told.advance(59)
     assert store.hit("k", asked, 2, 0) == Verdict(False, (1_000_001,), (1,), (1_000_000,))
     assert store.hit("k", asked, 1, 0) == Verdict(True, (0,), (0,), (1_000_000,))
-    told.advance(1)
+    told.advance(0.995)
+    assert store.hit("k", asked, 1, 0).retry == (10_000,)  # the least that is told
+    told.advance(0.005)
     assert store.hit("k", asked, 3, 0) == Verdict(True, (0,), (0,), (MINUTE,))
 
 
@@ -227,6 +256,16 @@ def test_another_window_goes_on_with_what_was_consumed(told, algorithm):
     assert store.hit("k", quota("5/20s", algorithm), 1, 0).remaining == (1,)
     store.reset("k")
     assert store.peek("k", quota("5/20s", algorithm), 1, 0).remaining == (5,)
+
+
+def test_another_window_of_a_sliding_counter_begins_anew(redis_server, key_prefix):
+    for storage in (memory(), limits.storage.RedisStorage(redis_server.url, key_prefix=key_prefix)):
+        store = LimitsRateLimitStore(storage)
+        store.hit("k", quota("3/12h", "sliding-counter"), 3, 0)
+        assert store.hit("k", quota("3/24h", "sliding-counter"), 1, 0).remaining == (2,)
+        assert not store.hit("k", quota("3/12h", "sliding-counter"), 1, 0).allowed
+        store.reset("k")
+        assert store.hit("k", quota("3/24h", "sliding-counter"), 1, 0).remaining == (2,)
 
 
 def test_a_limiter_serves_both_faces(told):

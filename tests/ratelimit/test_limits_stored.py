@@ -37,6 +37,16 @@ def test_no_key_is_another_nor_what_is_derived_of_another(one, other):
     assert derived[0] == derived[1] if same else not derived[0] & derived[1]
 
 
+def test_long_keys_are_hashed_and_stay_different():
+    longest, longer = (stored_key("counter2592000", "x" * length) for length in (100, 101))
+    assert len(longer) <= len(longest) <= 150
+    assert len({stored_key("fixed", "x" * length) for length in range(98, 300)}) == 202
+
+
+def test_lone_surrogates_are_different():
+    assert len({stored_key("fixed", key) for key in ("", "?", "\ud800", "\ud801", "\udfff")}) == 5
+
+
 def test_what_is_hashed_is_not_what_somebody_calls_like_it():
     hashed = stored_key("fixed", "é")
     own = hashed.removeprefix("sk:rl:fixed:").removesuffix(";")
