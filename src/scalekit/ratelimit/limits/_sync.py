@@ -24,19 +24,21 @@ class LimitsRateLimitStore:
     seconds, or on Memcached above 30 days (15 for "sliding-counter"); a moving window of more than 100,000
     units, each of which is an entry; more than 16 different windows of "sliding-counter"; any refund.
 
-    A hit takes two round trips, or three under "fixed-window"; `peek` one or two. What is read after a
-    hit may show others' hits too, so `remaining` may be too low (never under "fixed-window") and two may
-    be told the same. A moving window admits exactly the limit. Under "fixed-window" a hit that races
-    another to the last units may be denied and yet count until the window ends. The sliding counter is
-    as atomic as the storage's: one script on Redis, several steps in memory and on Memcached.
+    A hit takes two calls of the storage, or three under "fixed-window"; `peek` one or two; each call is a
+    round trip, on Memcached up to three. What is read after a hit may show others' hits too, so
+    `remaining` may be too low (never under "fixed-window") and two may be told the same. A moving window
+    admits exactly the limit. Under "fixed-window" a hit that races another to the last units may be denied
+    and yet count until the window ends. The sliding counter is as atomic as the storage's: one script on
+    Redis, but several steps in memory and on Memcached, where a race may admit or deny one too many.
 
     `retry_after` is exact for one unit, as far as the storage tells time (Redis in whole seconds for a
     fixed window); for several under a moving window it is the wait for the first of them, and a hit
-    at its end may be denied again. `reset_after` is never too short, but may be too long by a window.
+    at its end may be denied again. `reset_after` may be too long, by a window at most.
 
-    Time is the storage's: for most, that of the process that calls, so that the clocks of all should
-    agree. A quota with another window goes on with what was consumed, except under "sliding-counter",
-    whose counts begin anew. `reset` clears those of the windows that this store was asked about.
+    Time is the storage's: for most, that of the process that calls. One whose clock is ahead by a window
+    is admitted the limit once more. A quota with another window goes on with what was consumed, except
+    under "sliding-counter", whose counts begin anew. `reset` clears those of the windows that this store
+    was asked about.
 
     Errors of the storage are `BackendError`, or `BackendTimeout` by the driver's word; whether the cost was
     consumed is then unknown. There is no deadline and no breaker: give the driver its time-outs.
