@@ -56,6 +56,12 @@ GROUND = {"errors.py": "", "_lazy.py": ""}
             "rules know no server",
         ),
         (
+            {"cache/_rule.py": "from scalekit.sqlalchemy._run import R", "sqlalchemy/_run.py": "R = 1"},
+            "rules know no server",
+        ),
+        ({"sqlalchemy/_run.py": "from scalekit.cache import _r", "cache/_r.py": ""}, "floor 1"),
+        ({"sqlalchemy/_run.py": "import sqlalchemy, redis"}, "at most one third-party package"),
+        (
             {"cache/_rule.py": "from scalekit.cache.memory import M", "cache/memory.py": "M = 1"},
             "reach up to floor 2",
         ),

@@ -14,11 +14,12 @@ import time
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from scalekit.errors import RateLimitExceeded
+from scalekit.errors import BackendError, RateLimitExceeded
 from scalekit.events import guarded
 from scalekit.ratelimit._clocks import Clocks
 from scalekit.ratelimit._decision import Decision, decided
 from scalekit.ratelimit._events import RateLimitEvent, outcome
+from scalekit.ratelimit._fallback import Fallback
 from scalekit.ratelimit._fitting import async_fitting_function, async_fitting_store, fitting_callables
 from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
 from scalekit.ratelimit._limit import MICROSECONDS
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
+    from scalekit.ratelimit._fallback import OnError
     from scalekit.ratelimit._limit import Limit
     from scalekit.ratelimit._plans import Exempt, Plan
     from scalekit.ratelimit._quota import Algorithm
@@ -56,7 +58,16 @@ class AsyncRateLimiter:
     time) after a rest, "fixed-window" around the multiples of the window.
 
     `store` keeps the counts (default: a `MemoryRateLimitStore` of its own). `name` separates limiters
-    that share a store; two of the same name share their counts. `exempt`, a predicate or a container
+    that share a store; two of the same name share their counts.
+
+    `on_error` is what happens when the store raises `BackendError`. "local" (default): a store within the
+    process counts in its place, from nothing, by a quota divided by `expected_processes` (default 1: each
+    process may admit the whole), one unit at least. "open" admits everything. "closed" denies everything,
+    which is no fault of the caller: `decision.violated` is empty, `problem()` a 503. "raise" raises.
+    In the first three `decision.degraded` is True, and a refund or reset that fails is not heard of
+    but as an event. The next call asks the store again (and the link's breaker tells it at once whether to).
+
+    `exempt`, a predicate or a container
     of keys, names those who are always admitted and never counted: the callable is not asked for their
     plan, and a decision then speaks of one limit named "exempt", of 999,999,999,999,999 units, all left.
     What the callable raises reaches the caller. `clock` is what the windows go by; a store on a server
@@ -71,6 +82,8 @@ class AsyncRateLimiter:
         store: AsyncRateLimitStore | NonblockingRateLimitStore | None = None,
         name: str = "default",
         algorithm: Algorithm = "sliding-window",
+        on_error: OnError = "local",
+        expected_processes: int = 1,
         exempt: Exempt | None = None,
         on_event: Hook | None = None,
         clock: Clock = time.monotonic,
@@ -79,7 +92,9 @@ class AsyncRateLimiter:
     ) -> None:
         self._plans = Plans(limits, algorithm)
         self._fixed = self._plans.fixed
-        self._store = async_fitting_store(MemoryRateLimitStore() if store is None else store)
+        local = MemoryRateLimitStore()
+        self._store = async_fitting_store(local if store is None else store)
+        self._fallback = Fallback(on_error, expected_processes, local)
         fitting_callables(sleep=sleep)
         if on_event is not None:
             fitting_callables(on_event=on_event)
@@ -110,9 +125,13 @@ class AsyncRateLimiter:
         counted = self._exempt is None or not self._exempt(key)
         if counted:
             quota = self._fixed or self._plans.quota(key)
-            verdict = self._store.hit(stored, quota, cost, now)
-            if not isinstance(verdict, Verdict):
-                verdict = await verdict
+            try:
+                verdict = self._store.hit(stored, quota, cost, now)
+                if not isinstance(verdict, Verdict):
+                    verdict = await verdict
+            except BackendError as error:
+                self._report(key, error)
+                verdict = self._fallback.hit(error, stored, quota, cost, now)
         else:
             quota = self._plans.exempt
             verdict = quota.untouched
@@ -136,9 +155,13 @@ class AsyncRateLimiter:
             quota = self._plans.exempt
             return decided(quota, quota.untouched, now, self._clocks)
         quota = self._plans.quota(key)
-        verdict = self._store.peek(stored, quota, cost, now)
-        if not isinstance(verdict, Verdict):
-            verdict = await verdict
+        try:
+            verdict = self._store.peek(stored, quota, cost, now)
+            if not isinstance(verdict, Verdict):
+                verdict = await verdict
+        except BackendError as error:
+            self._report(key, error)
+            verdict = self._fallback.peek(error, stored, quota, cost, now)
         return decided(quota, verdict, now, self._clocks)
 
     async def refund(self, key: str, *, cost: int = 1) -> None:
@@ -153,18 +176,32 @@ class AsyncRateLimiter:
         cost = checked_cost(cost)
         stored = unusual_key(self._prefix, key)
         counted = self._exempt is None or not self._exempt(key)
+        ended = "ok" if counted else "exempt"
         if counted:
             quota = self._plans.quota(key)
-            await self._store.refund(stored, quota, cost, self._clocks.now())
+            now = self._clocks.now()
+            try:
+                await self._store.refund(stored, quota, cost, now)
+            except BackendError as error:
+                self._report(key, error)
+                self._fallback.refund(error, stored, quota, cost, now)
+                ended = "error"
         if self._emit is not None:
-            ended = "ok" if counted else "exempt"
             self._emit(RateLimitEvent("refund", limiter=self._name, key=key, outcome=ended, cost=cost))
 
     async def reset(self, key: str) -> None:
         """Forget all that `key` consumed: every limit is free again."""
-        await self._store.reset(unusual_key(self._prefix, key))
+        stored = unusual_key(self._prefix, key)
+        ended = "ok"
+        self._fallback.reset(stored)
+        try:
+            await self._store.reset(stored)
+        except BackendError as error:
+            self._report(key, error)
+            self._fallback.excuse(error)
+            ended = "error"
         if self._emit is not None:
-            self._emit(RateLimitEvent("reset", limiter=self._name, key=key))
+            self._emit(RateLimitEvent("reset", limiter=self._name, key=key, outcome=ended))
 
     async def acquire(self, key: str, *, cost: int = 1, timeout: Duration | None = None) -> Decision:  # noqa: ASYNC109
         """Wait until `cost` units of `key` are admitted, and consume them.
@@ -214,6 +251,10 @@ class AsyncRateLimiter:
             return limited
 
         return decorate
+
+    def _report(self, key: str, error: BackendError) -> None:
+        if self._emit is not None:
+            self._emit(RateLimitEvent("store", limiter=self._name, key=key, outcome="error", error=error))
 
     def _event(
         self,

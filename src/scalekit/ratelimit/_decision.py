@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._clocks import TimeOfDay
+from scalekit.ratelimit._fallback import Blind, StandIn
 from scalekit.ratelimit._limit import MICROSECONDS
 from scalekit.ratelimit._quota import NEVER
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from scalekit.ratelimit._quota import Quota, Verdict
 
 HeaderStyle: TypeAlias = Literal["ietf", "x-ratelimit", "both"]
+_TYPES = "https://iana.org/assignments/http-problem-types"
 _STYLES = ("ietf", "x-ratelimit", "both")
 
 
@@ -94,8 +96,18 @@ class Decision:
         return math.inf if NEVER in retry else max(retry) / MICROSECONDS
 
     @property
+    def degraded(self) -> bool:
+        """Whether the store did not answer, so that this was decided by the limiter's `on_error`."""
+        return isinstance(self._verdict, StandIn)
+
+    @property
     def violated(self) -> tuple[Limit, ...]:
-        """The limits that did not admit the cost, in order; empty when allowed."""
+        """The limits that did not admit the cost, in order.
+
+        Empty when allowed, and when nothing is known of the limits (`on_error="closed"`).
+        """
+        if isinstance(self._verdict, Blind):
+            return ()
         return tuple(
             limit for limit, wait in zip(self._quota.limits, self._verdict.retry, strict=True) if wait
         )
@@ -116,15 +128,18 @@ class Decision:
         every limit under its name; windows that are not whole seconds have no `w`, which the draft
         cannot express. "x-ratelimit": `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds) of
         the tightest limit. "both": all of them. A denial that waiting can cure adds `Retry-After`, in
-        seconds rounded up. Raises `ConfigurationError` for another style.
+        seconds rounded up. A decision that knows nothing of the quota (`on_error` "open" or "closed") tells
+        the policy only. Raises `ConfigurationError` for another style.
         """
         if style not in _STYLES:
             raise ConfigurationError("style", style, "as 'ietf', 'x-ratelimit' or 'both'")
         fields: dict[str, str] = {}
+        blind = isinstance(self._verdict, Blind)
         if style != "x-ratelimit":
             fields["RateLimit-Policy"] = ", ".join(_policy_item(limit) for limit in self._quota.limits)
+        if style != "x-ratelimit" and not blind:
             fields["RateLimit"] = ", ".join(self._state_item(state) for state in self.states)
-        if style != "ietf":
+        if style != "ietf" and not blind:
             fields["X-RateLimit-Limit"] = str(self.limit.limit)
             fields["X-RateLimit-Remaining"] = str(self.remaining)
             fields["X-RateLimit-Reset"] = str(math.ceil(self._epoch + self.reset_after))
@@ -141,15 +156,24 @@ class Decision:
     def problem(self) -> dict[str, Any]:
         """Return a denial as an RFC 9457 problem document (`application/problem+json`).
 
-        Raises `ConfigurationError` when allowed: there is no problem to describe.
+        Its status is 429, its type one of draft-ietf-httpapi-ratelimit-headers-11. If nobody knows whether
+        the quota is exceeded (`on_error="closed"`), it is 503 and another type. Raises
+        `ConfigurationError` when allowed: there is no problem to describe.
         """
         if self.allowed:
             raise ConfigurationError("decision", self, "that is a denial, to describe a problem")
         wait = self.retry_after
-        names = [limit.name for limit in self.violated]
         cure = f"retry in {math.ceil(wait)} s" if wait < math.inf else "no wait will help: ask for less"
+        if isinstance(self._verdict, Blind):
+            return {
+                "type": f"{_TYPES}#temporary-reduced-capacity",
+                "title": "Request cannot be satisfied due to temporary server capacity constraints",
+                "status": 503,
+                "detail": f"quotas cannot be checked now; {cure}",
+            }
+        names = [limit.name for limit in self.violated]
         return {
-            "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+            "type": f"{_TYPES}#quota-exceeded",
             "title": "Request cannot be satisfied as assigned quota has been exceeded",
             "status": 429,
             "detail": f"{', '.join(names)} exceeded; {cure}",

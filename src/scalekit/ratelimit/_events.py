@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scalekit.events import Event
 
 if TYPE_CHECKING:
+    from scalekit.errors import BackendError
     from scalekit.ratelimit._decision import Decision
 
 
@@ -17,9 +18,12 @@ class RateLimitEvent(Event):
     "exempt" for the first two, else "ok", or "exempt" for a refund that took nothing back. `limiter` is
     the limiter's name, `decision` the answer where there is one, and `seconds`, for "acquire", how long
     it waited.
+
+    `name` "store", `outcome` "error": the store failed with `error`, before that; what became of the call
+    its own event tells ("error": a refund or reset was lost), and `decision.degraded`.
     """
 
-    __slots__ = ("cost", "decision", "limiter")
+    __slots__ = ("cost", "decision", "error", "limiter")
 
     def __init__(
         self,
@@ -31,11 +35,13 @@ class RateLimitEvent(Event):
         cost: int | None = None,
         decision: Decision | None = None,
         seconds: float | None = None,
+        error: BackendError | None = None,
     ) -> None:
         super().__init__("ratelimit", name, outcome=outcome, key=key, seconds=seconds)
         self.limiter: str = limiter
         self.cost: int | None = cost
         self.decision: Decision | None = decision
+        self.error: BackendError | None = error
 
 
 def outcome(decision: Decision, *, counted: bool) -> str:

@@ -68,6 +68,11 @@ class Run:
         try:
             connection.commit()
         except DBAPIError as error:
+            if not error.connection_invalidated:
+                # SQLAlchemy takes the transaction for ended, and would give the connection back. SQLite's is
+                # not, if a reader was in the way: it kept its lock, and whoever came next would commit it.
+                driver: Any = connection.connection.dbapi_connection
+                driver.rollback()
             if held:
                 raise Uncertain from error
             raise

@@ -12,7 +12,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from scalekit.errors import ConfigurationError
-from scalekit.ratelimit._limit import MICROSECONDS
 from scalekit.ratelimit._packed import packed, restored
 from scalekit.ratelimit._quota import Quota
 from scalekit.ratelimit._state import OtherRule, fresh, succeeding
@@ -29,11 +28,10 @@ _LETTERS: dict[Algorithm, bytes] = {
     "token-bucket": b"t",
     "fixed-window": b"f",
 }
-_ALGORITHMS = {letter: algorithm for algorithm, letter in _LETTERS.items()}
+_ALGORITHMS: dict[bytes, Algorithm] = {letter: algorithm for algorithm, letter in _LETTERS.items()}
 _LONGEST_KEY = 200  # bytes: an index of PostgreSQL's has it in every level
 _HASHED = b"\xff"  # a byte that UTF-8 has not, so that no other key is like a hashed one
 MOST_UNITS = 100_000  # of an exact log: 0.8 MB, and every hit writes them all
-LONGEST_WINDOW = 1 << 60  # microseconds, 36,000 years: added to the time of day it is a BIGINT still
 
 
 class Unreadable(Exception):
@@ -61,9 +59,6 @@ def checked(quota: Quota) -> Quota:
     if quota.algorithm == "sliding-log" and quota.largest > MOST_UNITS:
         expected = f"<= {MOST_UNITS} for 'sliding-log' in a store on a database"
         raise ConfigurationError("limit", quota.largest, expected)
-    if quota.longest > LONGEST_WINDOW:
-        expected = f"<= {LONGEST_WINDOW / MICROSECONDS:.0f} seconds in a store on a database"
-        raise ConfigurationError("window", quota.longest / MICROSECONDS, expected)
     return quota
 
 

@@ -34,9 +34,9 @@ class SQLAlchemyRateLimitStore:
     and one writes if the hit is admitted. A peek and a reset are one. One admitted hit in 32 also
     removes up to 64 rows that have expired. Hits on one key wait for each other, those on others do not.
 
-    A limit under "sliding-log" may be at most 100,000 units, and any window 36,000 years; more is a
-    `ConfigurationError` of the call. So is another engine, a name that is none, and SQLite in memory where
-    threads would find different databases.
+    A limit under "sliding-log" may be at most 100,000 units; more is a `ConfigurationError` of the call. One
+    of the constructor is another engine, a name that is none, and SQLite in memory where threads would find
+    different databases.
 
     Worst case: a database that fails raises `BackendError`, with the driver's own error as cause; whether
     the cost was consumed is then unknown. What a crash or a failover loses was never consumed: a key may
