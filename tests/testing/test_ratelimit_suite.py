@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from scalekit.errors import ConfigurationError
 from scalekit.ratelimit import MemoryRateLimitStore, Quota, Verdict
 from scalekit.ratelimit._quota import ALGORITHMS
 from scalekit.testing import RateLimitStoreSuite
@@ -342,6 +343,83 @@ def test_a_store_has_to_refuse_what_it_does_not_know():
 
     name = "test_any_history_agrees_with_the_rule"
     assert red(Plain, [name], Fewer) == {name}
+
+
+class ServesLess(RateLimitStoreSuite):
+    several_limits = False
+    refunds = False
+    exact_remaining = False
+
+
+class Refuses(Plain):
+    """Right for a store that serves less, unless a subclass plants a fault."""
+
+    def check(self, quota):
+        if len(quota.limits) > 1:
+            raise ConfigurationError("limits", quota.limits, "as a single one")
+
+    def hit(self, key, quota, cost, now, /):
+        self.check(quota)
+        return super().hit(key, quota, cost, now)
+
+    def peek(self, key, quota, cost, now, /):
+        self.check(quota)
+        return super().peek(key, quota, cost, now)
+
+    def refund(self, key, quota, cost, now, /):
+        raise ConfigurationError("store", self, "as one that takes units back")
+
+
+class TakesSeveral(Refuses):
+    def hit(self, key, quota, cost, now, /):
+        return Plain.hit(self, key, quota, cost, now)
+
+
+class PeeksAtSeveral(Refuses):
+    def peek(self, key, quota, cost, now, /):
+        return Plain.peek(self, key, quota, cost, now)
+
+
+class IgnoresRefunds(Refuses):
+    def refund(self, key, quota, cost, now, /):
+        pass
+
+
+class TellsWhatIsLeftLater(Refuses):
+    """Judges in one step, and looks in another how much is left."""
+
+    def hit(self, key, quota, cost, now, /):
+        verdict = super().hit(key, quota, cost, now)
+        time.sleep(0)
+        left = self.peek(key, quota, cost, now).remaining
+        return Verdict(verdict.allowed, verdict.retry, left, verdict.reset)
+
+
+class AdmitsOneTooManyOfFew(Refuses):
+    def hit(self, key, quota, cost, now, /):
+        return super().hit(key, widened(quota, by=1), cost, now)
+
+
+@pytest.mark.parametrize("store", [Plain, TakesSeveral, PeeksAtSeveral, IgnoresRefunds])
+def test_what_is_not_served_has_to_be_refused(store):
+    name = "test_what_is_not_served_is_refused"
+    assert red(store, [name], ServesLess) == {name}
+
+
+@pytest.mark.parametrize("store", [Refuses, lambda: Twin(Refuses()), TellsWhatIsLeftLater])
+def test_a_store_that_serves_less_is_green(store):
+    assert red(store, suite_class=ServesLess) == set()
+
+
+def test_a_store_that_serves_less_is_held_to_what_it_serves():
+    assert "test_concurrent_hits_admit_exactly_the_limit" in red(
+        AdmitsOneTooManyOfFew, suite_class=ServesLess
+    )
+
+
+def test_a_store_that_tells_later_what_is_left_has_to_say_so():
+    name = "test_concurrent_hits_admit_exactly_the_limit"
+    assert red(TellsWhatIsLeftLater, [name], type("", (ServesLess,), {"exact_remaining": True})) == {name}
 
 
 class TestWithAServersClock(RateLimitStoreSuite):
