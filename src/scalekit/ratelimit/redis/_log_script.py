@@ -18,19 +18,13 @@ allowed, then retry, remaining and reset of each limit. A denial and a peek writ
 
 from __future__ import annotations
 
-NOW = """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-"""
+from scalekit.ratelimit.redis._prelude import PRELUDE
 
 _RULE = """
-local VACANT = -9007199254740992  -- older than any window reaches back
 local RING = 24
 local SLOT = 8
 local NEARBY = 128  -- slots read together with the header; beyond them one read per step of a search
-local MARGIN = 10  -- milliseconds; the server expires by another reading of its clock than TIME's
 
-local key, operation, cost = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local state = redis.call('GETRANGE', key, 0, RING + SLOT * NEARBY - 1)
 local latest, span, head, size = VACANT, 0, 0, 1
 if #state > 0 then
@@ -109,9 +103,9 @@ end
 
 local newest = nth_oldest(size - 1)
 local admitted, largest, longest = true, 0, 0
-local verdict = {1}
-for i = 3, #ARGV, 2 do
-  local units, window = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+local reply = {}
+for i = 1, n do
+  local units, window = limit(plan, i)
   local used = used_since(at - window)
   local left = units - used
   local retry = 0
@@ -120,15 +114,14 @@ for i = 3, #ARGV, 2 do
     retry = cost <= units and nth_oldest(size - (units - cost + 1)) + window - now or -1
   end
   largest, longest = math.max(largest, units), math.max(longest, window)
-  verdict[#verdict + 1] = retry
-  verdict[#verdict + 1] = math.max(left, 0)
-  verdict[#verdict + 1] = used > 0 and newest + window - now or 0
+  reply[i] = math.max(left, 0)
+  reply[n + i] = used > 0 and newest + window - now or 0
+  reply[2 * n + i] = retry
 end
 if not admitted then
-  verdict[1] = 0
-  return verdict
+  return told(reply, 3 * n)
 elseif operation == 'peek' then
-  return verdict
+  return told(reply, 2 * n)
 end
 
 latest, span = at, math.max(span, longest)
@@ -141,15 +134,12 @@ else
   head = (head + cost) % size
   save_header()
 end
-for i = 2, #verdict, 3 do
-  local window = tonumber(ARGV[(i - 2) / 3 * 2 + 4])
-  verdict[i + 1] = verdict[i + 1] - cost
-  verdict[i + 2] = at + window - now
+for i = 1, n do
+  local _, window = limit(plan, i)
+  reply[i] = reply[i] - cost
+  reply[n + i] = at + window - now
 end
-return verdict
+return told(reply, 2 * n)
 """
 
-
-def source(*, now: str = NOW) -> str:
-    """Return the script; `now` are the lines of it that set the time."""
-    return now + _RULE
+SOURCE = PRELUDE + _RULE
