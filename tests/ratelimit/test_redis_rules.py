@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import count, permutations, product
 
 import pytest
 from hypothesis import given, settings
@@ -10,13 +10,20 @@ from hypothesis import strategies as st
 
 from scalekit.ratelimit import Limit, Quota
 from scalekit.ratelimit._quota import ALGORITHMS
-from scalekit.ratelimit._state import fresh
 from scalekit.redis import RedisLink
+from scalekit.testing._ratelimit_calls import Rule
 from tests.ratelimit.redis_stores import Unhurried
 
 SECOND = 1_000_000
 TODAY = 1_800_000_000 * SECOND + 123_457  # of the order of what TIME says
 COUNTING = [algorithm for algorithm in ALGORITHMS if algorithm not in {"sliding-window", "sliding-log"}]
+# Two plans of each are equal in all but the order.
+CHANGED = [
+    [(units[window], window * SECOND) for window in windows]
+    for units in ({10: 5, 30: 7, 60: 9}, {10: 5, 30: 700, 60: 9}, {10: 600, 30: 7, 60: 70_000})
+    for length in (1, 2, 3)
+    for windows in permutations((10, 30, 60), length)
+]
 
 _fresh = count()
 
@@ -62,6 +69,44 @@ STEPS = st.lists(
 )
 
 
+class Model:
+    """The rule, with memory as the scripts have it: a denial and a peek leave no trace."""
+
+    def __init__(self):
+        self.rule = None
+
+    def ask(self, step, current, cost, now):
+        rule = self.rule or Rule(current)
+        verdict = rule.peek(current, cost, now)
+        if step == "hit" and verdict.allowed:
+            self.rule = rule
+            verdict = rule.hit(current, cost, now)
+        return verdict
+
+    def refund(self, cost):
+        if self.rule is not None:
+            self.rule.refund(cost)
+
+
+def agrees(store, key, quotas, steps):
+    current, now, model = quotas[0], TODAY, Model()
+    for step, share, odd, of_largest in steps:
+        if step == "plan":
+            current = quotas[odd % len(quotas)]
+        elif step == "advance":
+            window = current.longest if of_largest else min(current.windows)
+            # Not beyond what a double holds, as the time of a server never is.
+            now = min(max(TODAY // 2, now + round(window * share) + odd), 2 * TODAY)
+        else:
+            cost = max(1, round((current.largest if of_largest else current.smallest) * share) + odd)
+            if step == "refund":
+                store.refund(key, current, cost, now)
+                model.refund(cost)
+            else:
+                answer = getattr(store, step)(key, current, cost, now)
+                assert answer == model.ask(step, current, cost, now)
+
+
 @pytest.mark.parametrize("algorithm", COUNTING)
 def test_any_history_agrees_with_the_rule(store, key_prefix, algorithm):
     """Whatever the limits, whatever was consumed of them, and however often they change."""
@@ -70,23 +115,52 @@ def test_any_history_agrees_with_the_rule(store, key_prefix, algorithm):
     @given(plans=PLANS, steps=STEPS)
     def holds(plans, steps):
         quotas = [quota(algorithm, pairs) for pairs in plans]
-        current, key, now, state = quotas[0], f"{key_prefix}{next(_fresh)}", TODAY, None
-        for step, share, odd, of_largest in steps:
-            if step == "plan":
-                current = quotas[odd % len(quotas)]
-            elif step == "advance":
-                window = current.longest if of_largest else min(current.windows)
-                # Not beyond what a double holds, as the time of a server never is.
-                now = min(max(TODAY // 2, now + round(window * share) + odd), 3 * TODAY)
-            else:
-                cost = max(1, round((current.largest if of_largest else current.smallest) * share) + odd)
-                if step == "refund":
-                    store.refund(key, current, cost, now)
-                    if state is not None:
-                        state.refund(cost)
-                    continue
-                answer = getattr(store, step)(key, current, cost, now)
-                state = state or fresh(current)
-                assert answer == getattr(state, step)(current, cost, now)
+        agrees(store, f"{key_prefix}{next(_fresh)}", quotas, steps)
 
     holds()
+
+
+LARGE_UNITS = st.one_of(st.integers(511, 514), st.integers(513, 200_000), st.integers(513, 2**31))
+SLIDING = st.tuples(st.one_of(st.integers(1, 9), st.integers(1, 512), LARGE_UNITS, LARGE_UNITS), WINDOWS)
+
+
+def test_any_history_of_any_limits_agrees_with_the_rule_of_the_default(store, key_prefix):
+    """Log and parts side by side. One plan: after a refund a log may forget other units than the rule's."""
+
+    @settings(deadline=None)
+    @given(pairs=st.lists(SLIDING, min_size=1, max_size=3), steps=STEPS)
+    def holds(pairs, steps):
+        agrees(store, f"{key_prefix}{next(_fresh)}", [quota("sliding-window", pairs)], steps)
+
+    holds()
+
+
+def test_any_change_of_plan_agrees_with_the_rule_of_the_default(store, key_prefix):
+    @settings(deadline=None)
+    @given(plans=st.lists(st.lists(SLIDING, min_size=1, max_size=3), min_size=2, max_size=3), steps=STEPS)
+    def holds(plans, steps):
+        quotas = [quota("sliding-window", pairs) for pairs in plans]
+        steps = [step for step in steps if step[0] != "refund"]
+        agrees(store, f"{key_prefix}{next(_fresh)}", quotas, steps)
+
+    holds()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_each_limit_takes_over_from_the_right_one(store, key_prefix, algorithm):
+    """Every change between plans whose limits have counted differently."""
+    quotas = [quota(algorithm, pairs) for pairs in CHANGED]
+    for n, (before, after) in enumerate(product(quotas, quotas)):
+        key, model = f"{key_prefix}{n}", Model()
+        for step, current, cost, seconds in (
+            ("hit", before, 1, 0),
+            ("hit", before, 2, 11),
+            ("hit", before, 1, 12),
+            ("peek", after, 2, 13),
+            ("hit", after, 1, 13),
+            ("peek", before, 1, 14),
+            ("peek", after, 1, 40),
+        ):
+            now = TODAY + seconds * SECOND
+            answer = getattr(store, step)(key, current, cost, now)
+            assert answer == model.ask(step, current, cost, now), (before, after)

@@ -21,12 +21,12 @@ MOST_UNITS = 1 << 31
 MOST_LOGGED = 100_000  # 0.8 MB in one string; a server takes some 5 ms to write it
 LONGEST_WINDOW = 1 << 52  # microseconds, 142 years: added to the time of day it stays below 2**53
 _HOMES = {
-    "sliding-window": "_log_script",
-    "sliding-log": "_log_script",
-    "sliding-counter": "_counter_script",
-    "gcra": "_gcra_script",
-    "token-bucket": "_gcra_script",
-    "fixed-window": "_fixed_script",
+    "sliding-window": ("_sliding_script", "SOURCE"),
+    "sliding-log": ("_sliding_script", "LOG_SOURCE"),
+    "sliding-counter": ("_counter_script", "SOURCE"),
+    "gcra": ("_gcra_script", "SOURCE"),
+    "token-bucket": ("_gcra_script", "SOURCE"),
+    "fixed-window": ("_fixed_script", "SOURCE"),
 }
 
 
@@ -38,7 +38,9 @@ def stored_key(key: str) -> bytes:
 @lru_cache(maxsize=32)
 def script_of(algorithm: str, clock: str = CLOCK) -> Script:
     """Return the script of an algorithm; `clock` are the lines of it that set the time."""
-    return Script(clock + import_module(f"scalekit.ratelimit.redis.{_HOMES[algorithm]}").SOURCE)
+    module, name = _HOMES[algorithm]
+    source: str = getattr(import_module(f"scalekit.ratelimit.redis.{module}"), name)
+    return Script(clock + source)
 
 
 @lru_cache(maxsize=1024)
@@ -46,10 +48,10 @@ def plan_of(algorithm: str, spans: Spans) -> bytes:
     """Return the limits of a quota as a script reads them; raises `ConfigurationError` for what it cannot."""
     if algorithm not in _HOMES:
         raise ConfigurationError("algorithm", algorithm, f"as one of {', '.join(_HOMES)}")
-    most = MOST_LOGGED if algorithm.startswith("sliding-") and algorithm != "sliding-counter" else MOST_UNITS
+    most = MOST_LOGGED if algorithm == "sliding-log" else MOST_UNITS
     for units, window in spans:
         if units > most:
-            expected = f"<= {most} in a store on Redis"
+            expected = f"<= {most} under {algorithm!r} in a store on Redis"
             raise ConfigurationError("limit", units, expected)
         if window > LONGEST_WINDOW:
             expected = f"<= {LONGEST_WINDOW / MICROSECONDS:.0f} seconds in a store on Redis"
