@@ -115,7 +115,7 @@ with RedisLink.from_url(url, timeout="5s") as link:
     limiter.peek(key)
     print("ready", flush=True)
     sys.stdin.readline()
-    print(sum(limiter.hit(key).allowed for _ in range(100)), limiter.peek(key).states[1].remaining)
+    print(sum(limiter.hit(key).allowed for _ in range(400)), limiter.peek(key).states[1].remaining)
 """
 
 
