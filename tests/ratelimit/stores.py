@@ -32,12 +32,14 @@ class AwaitedMemoryStore:
 
 
 def breakable(base):
-    """Return a store class like `base` whose calls fail while `broken` is set."""
+    """Return a store class like `base` whose calls fail while `broken` is True, or an error to raise."""
 
     def failing(name):
         method = getattr(base, name)
 
         def call(self, *args):
+            if isinstance(self.broken, Exception):
+                raise self.broken
             if self.broken:
                 raise BackendError(base.__name__, name, "injected fault")
             return method(self, *args)

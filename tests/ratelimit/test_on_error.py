@@ -150,6 +150,11 @@ def test_what_is_not_the_stores_fault_is_no_reason(face):
     with pytest.raises(ConfigurationError):
         one.hit("k", cost=0)
 
+    one = face("1/m")
+    one.store.broken = ZeroDivisionError("a bug of the store's")
+    with pytest.raises(ZeroDivisionError):
+        one.hit("k")
+
 
 def test_a_refund_and_a_reset_go_where_the_hits_go(face):
     one = face("4/m")
