@@ -19,6 +19,7 @@ IMPURE: dict[str, str] = {
     "cache._pending": "a queue that threads share",
     "cache._chance": "chance itself",
     "cache._unseen": "the log of what no caller sees, which threads share",
+    "ratelimit._clocks": "what tells a limiter the time",
     "cache._exclusive": "one call at a time in what lives in memory: a lock is its whole purpose",
 }
 

@@ -13,6 +13,7 @@ import redis.asyncio
 
 from scalekit.errors import BackendError, BackendTimeout, ConfigurationError
 from scalekit.ratelimit import AsyncRateLimiter, Limit, Quota, RateLimiter, Verdict
+from scalekit.ratelimit._quota import ALGORITHMS
 from scalekit.ratelimit.redis import AsyncRedisRateLimitStore, RedisRateLimitStore
 from scalekit.redis import AsyncRedisLink, RedisLink
 from scalekit.testing._driver import Driver
@@ -73,7 +74,7 @@ def test_time_is_the_servers_whatever_the_caller_says(link, key_prefix):
     store, plan = RedisRateLimitStore(link), quota("2/h")
     before = time_of(link)
     assert store.hit(key_prefix, plan, 1, IGNORED) == Verdict(True, (0,), (1,), (HOUR,))
-    (latest,) = struct.unpack(">d", link.execute("GETRANGE", f"sk:rl:{key_prefix}", 0, 7))
+    (latest,) = struct.unpack(">d", link.execute("GETRANGE", f"sk:rl:{key_prefix}", 1, 8))
     assert before <= latest <= time_of(link)
     assert store.hit(key_prefix, plan, 1, 1 << 60).remaining == (0,)
     denied = store.hit(key_prefix, plan, 1, 1 << 61)
@@ -103,29 +104,53 @@ from scalekit.ratelimit import RateLimiter
 from scalekit.ratelimit.redis import RedisRateLimitStore
 from scalekit.redis import RedisLink
 
-url, key, skew = sys.argv[1:]
+url, key, skew, algorithm, *limits = sys.argv[1:]
 with RedisLink.from_url(url, timeout="5s") as link:
     limiter = RateLimiter(
-        "400/h", "1000/d", store=RedisRateLimitStore(link), clock=lambda: time.monotonic() + int(skew)
+        *limits,
+        store=RedisRateLimitStore(link),
+        clock=lambda: time.monotonic() + int(skew),
+        algorithm=algorithm,
+        on_error="raise",
     )
     limiter.peek(key)
     print("ready", flush=True)
     sys.stdin.readline()
-    print(sum(limiter.hit(key).allowed for _ in range(300)), limiter.peek(key).states[1].remaining)
+    print(sum(limiter.hit(key).allowed for _ in range(400)), limiter.peek(key).states[1].remaining)
 """
 
 
-def test_four_processes_admit_exactly_the_limit(redis_server, key_prefix):
+@pytest.mark.parametrize(
+    ("algorithm", "limits"),
+    [
+        ("sliding-window", ("400/d", "1000/w")),
+        ("sliding-log", ("400/d", "1000/w")),
+        ("sliding-counter", ("400/100d", "1000/400d")),
+        ("gcra", ("400/1000d", "1000/2000d")),
+        ("fixed-window", ("400/100d", "1000/400d")),
+    ],
+)
+def test_eight_processes_admit_exactly_the_limit(redis_server, key_prefix, algorithm, limits):
+    """Their clocks are up to an hour apart to both sides."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", PROCESS, redis_server.url, key_prefix, str(3_600 * n)],
+            [
+                sys.executable,
+                "-c",
+                PROCESS,
+                redis_server.url,
+                key_prefix,
+                str(1_000 * (n - 4)),
+                algorithm,
+                *limits,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        for n in range(4)
+        for n in range(8)
     ]
-    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 4
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 8
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
@@ -137,15 +162,16 @@ def test_four_processes_admit_exactly_the_limit(redis_server, key_prefix):
 # -- round trips -----------------------------------------------------------------------------------
 
 
-def test_each_call_is_one_evalsha(own_redis, own_store, driver):
-    plan = quota("2/s; 4/h; 300/d")
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_each_call_is_one_evalsha(own_redis, own_store, driver, algorithm):
+    plan = Quota(Limit.parse_many("2/s; 4/h; 300/d; 5000/w"), algorithm)
     driver(own_store.hit, "k", plan, 1, IGNORED)
     own_redis.cmd("CONFIG", "RESETSTAT")
     for method in ("hit", "hit", "hit", "peek", "refund"):
         driver(getattr(own_store, method), "k", plan, 1, IGNORED)
     calls = own_redis.calls()
     assert calls["evalsha"] == 5
-    within = {"time", "getrange", "setrange", "pexpire", "set", "config", "config|resetstat"}
+    within = {"time", "get", "getrange", "setrange", "pexpire", "set", "config", "config|resetstat"}
     assert set(calls) - within == {"evalsha"}  # nothing else came in
 
 

@@ -1,4 +1,4 @@
-"""The script against the rule, told the time, on every server; and what it keeps there."""
+"""The script of the sliding window against its rule, told the time; and what all scripts keep on a server."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from scalekit.errors import BackendError, ConfigurationError
 from scalekit.ratelimit import Limit, Quota, Verdict
 from scalekit.ratelimit._sliding_log import SlidingLog
-from scalekit.ratelimit.redis._call import operands
-from scalekit.ratelimit.redis._log_script import source
+from scalekit.ratelimit.redis._call import operands, script_of
 from scalekit.redis import RedisLink
-from scalekit.redis._script import Script
 from tests.ratelimit.redis_stores import TOLD, ToldTime
 
 SECOND = 1_000_000
@@ -129,11 +127,11 @@ def test_a_ring_far_larger_than_what_is_read_at_once_agrees_with_the_rule(told, 
 
 def test_the_longest_window_and_the_largest_limit_are_exact(told, key_prefix):
     window = 1 << 52
-    longest = Quota([Limit(2, window / SECOND)])
+    longest = Quota([Limit(2, window / SECOND)], "sliding-log")
     assert told.hit(key_prefix, longest, 2, TODAY + 1) == Verdict(True, (0,), (0,), (window,))
     assert told.hit(key_prefix, longest, 1, TODAY + window).retry == (1,)
     assert told.hit(key_prefix, longest, 1, TODAY + window + 1).allowed
-    largest, key = quota("100000/d"), f"{key_prefix}largest"
+    largest, key = quota("100000/d", "sliding-log"), f"{key_prefix}largest"
     assert told.hit(key, largest, 99_999, TODAY).remaining == (1,)
     assert not told.hit(key, largest, 2, TODAY).allowed
     assert told.hit(key, largest, 1, TODAY).remaining == (0,)
@@ -193,7 +191,7 @@ def test_every_key_expires_and_not_before_its_longest_window(told, link, key_pre
 def test_the_shortest_window_never_expires_at_once(told, link, key_prefix):
     plan = quota("1/us")
     told.peek(key_prefix, plan, 1, TODAY)  # the server knows the script now
-    hit = ("EVALSHA", TOLD.digest, *operands("hit", key_prefix, plan, 1), TODAY)
+    hit = ("EVALSHA", script_of(plan.algorithm, TOLD).digest, *operands("hit", key_prefix, plan, 1), TODAY)
     for _, left in [link.pipeline([hit, ("PTTL", f"sk:rl:{key_prefix}")]) for _ in range(3)]:
         assert 1 <= left <= 1_000
 
@@ -211,19 +209,69 @@ def test_a_denial_and_a_peek_write_nothing(told, link, key_prefix):
 
 @pytest.mark.parametrize(("units", "most"), [(1, 160), (100, 1_000), (10_000, 82_500)])
 def test_a_full_window_takes_eight_bytes_per_unit(told, link, key_prefix, units, most):
-    plan, stored = Quota([Limit(units, "1h")]), f"sk:rl:{key_prefix}"
+    plan, stored = Quota([Limit(units, "1h")], "sliding-log"), f"sk:rl:{key_prefix}"
     step = max(1, units // 500)
     for n in range(units // step):
         assert told.hit(key_prefix, plan, step, TODAY + n).allowed
-    assert link.execute("STRLEN", stored) == 24 + 8 * units
+    assert link.execute("STRLEN", stored) == 39 + 8 * units
     assert link.execute("MEMORY", "USAGE", stored) <= most + len(stored)
 
 
+@pytest.mark.parametrize("units", [513, 5_000, 2**31])
+def test_a_large_limit_takes_less_than_700_bytes(told, link, key_prefix, units):
+    plan, stored = Quota([Limit(units, "1h")]), f"sk:rl:{key_prefix}"
+    for n in range(400):
+        assert told.hit(key_prefix, plan, 1, TODAY + n * 10 * SECOND).allowed
+    assert link.execute("STRLEN", stored) <= 450
+    assert link.execute("MEMORY", "USAGE", stored) <= 700 + len(stored)
+
+
+@pytest.mark.parametrize("algorithm", ["gcra", "token-bucket", "fixed-window", "sliding-counter"])
+def test_counters_take_a_few_bytes_per_limit(told, link, key_prefix, algorithm):
+    plan, stored = quota("10/s; 100/15m; 5000/d", algorithm), f"sk:rl:{key_prefix}"
+    for n in range(20):
+        told.hit(key_prefix, plan, 1, TODAY + n * SECOND)
+    assert link.execute("STRLEN", stored) <= 9 + 20 * 3
+    assert link.execute("MEMORY", "USAGE", stored) <= 200 + len(stored)
+
+
+ENDS = {
+    "fixed-window": 40,
+    "sliding-counter": 100,
+    "gcra": 6,
+    "token-bucket": 6,
+}  # seconds, of the plan below
+ENDS |= {"sliding-log": 60, "sliding-window": 60}
+
+
+@pytest.mark.parametrize("algorithm", ENDS)
+def test_a_key_lives_until_its_last_unit_counts_no_more(told, link, key_prefix, algorithm):
+    """To the millisecond, and 10 more: the time to live is what the rule says of the longest limit."""
+    plan = quota("10/m; 2/s", algorithm)
+    minute = TODAY // (60 * SECOND) * 60 * SECOND
+    for n, after in enumerate((0, 20)):
+        key = f"{key_prefix}{n}"
+        verdict = told.hit(key, plan, 1, minute + after * SECOND)
+        left = link.execute("PTTL", f"sk:rl:{key}")
+        assert max(verdict.reset) // 1_000 - 1_000 <= left <= max(verdict.reset) // 1_000 + 11
+    assert max(verdict.reset) == ENDS[algorithm] * SECOND
+    told.refund(key, plan, 1, minute + 20 * SECOND)
+    assert 0 < link.execute("PTTL", f"sk:rl:{key}") <= left  # never for ever
+
+
+@pytest.mark.parametrize("algorithm", ENDS)
+def test_the_key_of_a_large_limit_lives_until_its_last_unit_counts_no_more(told, link, key_prefix, algorithm):
+    plan = quota("1000/m; 9/s", algorithm)
+    verdict = told.hit(key_prefix, plan, 3, TODAY)
+    left = link.execute("PTTL", f"sk:rl:{key_prefix}")
+    assert max(verdict.reset) // 1_000 - 1_000 <= left <= max(verdict.reset) // 1_000 + 11
+
+
 def test_what_is_expired_makes_room_without_growth(told, link, key_prefix):
-    plan = quota("1000/m")
+    plan = quota("1000/m", "sliding-log")
     for n in range(300):
         told.hit(key_prefix, plan, 1, TODAY + n * 30 * SECOND)
-    assert link.execute("STRLEN", f"sk:rl:{key_prefix}") <= 24 + 8 * 4
+    assert link.execute("STRLEN", f"sk:rl:{key_prefix}") <= 39 + 8 * 4
 
 
 # -- what is refused ------------------------------------------------------------------------------
@@ -232,7 +280,11 @@ def test_what_is_expired_makes_room_without_growth(told, link, key_prefix):
 @pytest.mark.parametrize(
     ("plan", "named"),
     [
-        (quota("100001/d"), "limit <= 100000 in a store on Redis; got 100001"),
+        (
+            quota("100001/d", "sliding-log"),
+            "limit <= 100000 under 'sliding-log' in a store on Redis",
+        ),
+        (quota("2147483649/d"), "limit <= 2147483648 under 'sliding-window' in a store on Redis; got"),
         (quota("5/s; 1/200year"), "window <= 4503599627 seconds in a store on Redis"),
     ],
 )
@@ -245,9 +297,7 @@ def test_a_quota_beyond_the_script_is_refused(told, key_prefix, plan, named):
 def test_an_unknown_algorithm_is_refused(told, key_prefix):
     plan = quota("5/s")
     plan.algorithm = "dice"
-    with pytest.raises(
-        ConfigurationError, match=r"algorithm as 'sliding-window' or 'sliding-log' .*; got 'dice'"
-    ):
+    with pytest.raises(ConfigurationError, match=r"algorithm as one of sliding-window, .*; got 'dice'"):
         told.hit(key_prefix, plan, 1, TODAY)
 
 
@@ -260,7 +310,7 @@ def test_an_error_of_the_server_is_raised_and_nothing_made_up(told, link, key_pr
     link.execute("LPUSH", f"sk:rl:{key_prefix}", "not ours")
     # Whether a shared server knows TOLD depends on which tests came before; one of its own it cannot know,
     # so that both ways are taken here, in this order.
-    told._script = Script(source(now=f"\n-- {key_prefix}\nlocal now = tonumber(table.remove(ARGV))\n"))
+    told._clock = f"\n-- {key_prefix}{TOLD}"
     for command in ("EVAL", "EVALSHA"):
         with pytest.raises(BackendError, match=rf"^redis {command}: .*WRONGTYPE"):
             told.hit(key_prefix, quota("5/h"), 1, TODAY)

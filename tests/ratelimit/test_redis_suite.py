@@ -13,10 +13,6 @@ EXPIRES_LATER = 3_600_000_000  # the server's own clock goes on while the told o
 
 class Prefixed(RateLimitStoreSuite):
     window = EXPIRES_LATER
-    algorithms = ("sliding-window", "sliding-log")
-
-    def test_any_history_of_large_limits_agrees_with_the_rule(self):
-        """Not here: on Redis the log is kept exactly for large limits, too."""
 
     @pytest.fixture(autouse=True)
     def _prefix(self, key_prefix):

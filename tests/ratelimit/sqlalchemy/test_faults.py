@@ -55,7 +55,9 @@ def told(call, *args):
 def test_a_frozen_server_is_a_timeout_and_never_a_denial(remote, postgres):
     limiter = (AsyncRateLimiter if remote.is_async else RateLimiter)("5/h", store=remote.patient)
     assert remote.driver(limiter.hit, "through a limiter").allowed
-    limiter = (AsyncRateLimiter if remote.is_async else RateLimiter)("5/h", store=remote.store)
+    limiter = (AsyncRateLimiter if remote.is_async else RateLimiter)(
+        "5/h", store=remote.store, on_error="raise"
+    )
     postgres.freeze()
     for method in METHODS:
         error = told(remote.call, method, "k", MANY, 1, IGNORED)

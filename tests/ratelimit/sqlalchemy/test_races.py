@@ -25,7 +25,7 @@ url, table, skew = sys.argv[1:]
 engine = create_engine(url, connect_args={"timeout": 60} if url.startswith("sqlite") else {})
 limiter = RateLimiter(
     "240/h", "1000/d", store=SQLAlchemyRateLimitStore(engine, table=table, timeout="60s"),
-    clock=lambda: time.monotonic() + int(skew), name="race",
+    clock=lambda: time.monotonic() + int(skew), name="race", on_error="raise",
 )
 limiter.peek("k")
 print("ready", flush=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scalekit.ratelimit.redis._call import operands, stored_key, verdict_of
-from scalekit.ratelimit.redis._log_script import source
+from scalekit.ratelimit.redis._call import operands, script_of, stored_key, verdict_of
+from scalekit.ratelimit.redis._prelude import CLOCK
 from scalekit.redis._given import async_given_link
-from scalekit.redis._script import Script, async_run
+from scalekit.redis._script import async_run
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from scalekit.ratelimit._quota import Quota, Verdict
     from scalekit.redis import AsyncRedisLink
-    from scalekit.redis._script import Operands
 
 
 class AsyncRedisRateLimitStore:
@@ -31,7 +30,7 @@ class AsyncRedisRateLimitStore:
 
     __slots__ = ("_link",)
 
-    _script: ClassVar[Script] = Script(source())
+    _clock: ClassVar[str] = CLOCK
 
     def __init__(self, link: AsyncRedisLink | AsyncRedis | AsyncRedisCluster) -> None:
         self._link = async_given_link(link, store="AsyncRedisRateLimitStore")
@@ -43,19 +42,20 @@ class AsyncRedisRateLimitStore:
 
     async def hit(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
         """Consume `cost` from every limit, or from none."""
-        return verdict_of(await self._run(operands("hit", key, quota, cost)))
+        return verdict_of(await self._run("hit", key, quota, cost), quota)
 
     async def peek(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
         """Return what `hit` would answer, and consume nothing."""
-        return verdict_of(await self._run(operands("peek", key, quota, cost)))
+        return verdict_of(await self._run("peek", key, quota, cost), quota)
 
     async def refund(self, key: str, quota: Quota, cost: int, _now: int, /) -> None:
         """Take back the newest `cost` units of `key`."""
-        await self._run(operands("refund", key, quota, cost))
+        await self._run("refund", key, quota, cost)
 
     async def reset(self, key: str, /) -> None:
         """Forget what `key` consumed."""
         await self._link.execute("DEL", stored_key(key))
 
-    async def _run(self, call: Operands) -> Any:
-        return (await async_run(self._link, self._script, [call]))[0]
+    async def _run(self, operation: str, key: str, quota: Quota, cost: int) -> Any:
+        call = operands(operation, key, quota, cost)
+        return (await async_run(self._link, script_of(quota.algorithm, self._clock), [call]))[0]

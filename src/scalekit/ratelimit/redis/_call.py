@@ -1,22 +1,33 @@
-"""From a call of the store to the operands of the script, and from the script's reply to the answer."""
+"""From a call of the store to the operands of a script, and from the script's reply to the answer."""
 
 from __future__ import annotations
 
+import struct
+from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._limit import MICROSECONDS
 from scalekit.ratelimit._quota import Verdict
+from scalekit.ratelimit.redis._prelude import CLOCK
+from scalekit.redis._script import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from scalekit.ratelimit._quota import Quota
+    from scalekit.ratelimit._quota import Quota, Spans
 
 PREFIX = b"sk:rl:"
-_SCRIPTED = ("sliding-window", "sliding-log")
-MOST_UNITS = 100_000  # 0.8 MB in one string; a server takes some 5 ms to write it
+MOST_UNITS = 1 << 31
+MOST_LOGGED = 100_000  # 0.8 MB in one string; a server takes some 5 ms to write it
 LONGEST_WINDOW = 1 << 52  # microseconds, 142 years: added to the time of day it stays below 2**53
+_HOMES = {
+    "sliding-window": ("_sliding_script", "SOURCE"),
+    "sliding-log": ("_sliding_script", "LOG_SOURCE"),
+    "sliding-counter": ("_counter_script", "SOURCE"),
+    "gcra": ("_gcra_script", "SOURCE"),
+    "token-bucket": ("_gcra_script", "SOURCE"),
+    "fixed-window": ("_fixed_script", "SOURCE"),
+}
 
 
 def stored_key(key: str) -> bytes:
@@ -24,21 +35,41 @@ def stored_key(key: str) -> bytes:
     return PREFIX + key.encode("utf-8", "surrogatepass")
 
 
+@lru_cache(maxsize=32)
+def script_of(algorithm: str, clock: str = CLOCK) -> Script:
+    """Return the script of an algorithm; `clock` are the lines of it that set the time."""
+    module, name = _HOMES[algorithm]
+    source: str = getattr(import_module(f"scalekit.ratelimit.redis.{module}"), name)
+    return Script(clock + source)
+
+
+@lru_cache(maxsize=1024)
+def plan_of(algorithm: str, spans: Spans) -> bytes:
+    """Return the limits of a quota as a script reads them; raises `ConfigurationError` for what it cannot."""
+    if algorithm not in _HOMES:
+        raise ConfigurationError("algorithm", algorithm, f"as one of {', '.join(_HOMES)}")
+    most = MOST_LOGGED if algorithm == "sliding-log" else MOST_UNITS
+    for units, window in spans:
+        if units > most:
+            expected = f"<= {most} under {algorithm!r} in a store on Redis"
+            raise ConfigurationError("limit", units, expected)
+        if window > LONGEST_WINDOW:
+            expected = f"<= {LONGEST_WINDOW / MICROSECONDS:.0f} seconds in a store on Redis"
+            raise ConfigurationError("window", window / MICROSECONDS, expected)
+    return b"".join([struct.pack(">Id", units, window) for units, window in spans])
+
+
 def operands(operation: str, key: str, quota: Quota, cost: int) -> tuple[Any, ...]:
     """Return what follows the script in a command; raises `ConfigurationError` for a quota beyond it."""
-    if quota.algorithm not in _SCRIPTED:
-        expected = "as 'sliding-window' or 'sliding-log' in a store on Redis"
-        raise ConfigurationError("algorithm", quota.algorithm, expected)
-    if quota.largest > MOST_UNITS:
-        raise ConfigurationError("limit", quota.largest, f"<= {MOST_UNITS} in a store on Redis")
-    if quota.longest > LONGEST_WINDOW:
-        expected = f"<= {LONGEST_WINDOW / MICROSECONDS:.0f} seconds in a store on Redis"
-        raise ConfigurationError("window", quota.longest / MICROSECONDS, expected)
     # Above any limit, and above what any key can have consumed, one cost is as good as another.
-    spans = [number for span in quota.spans for number in span]
-    return (1, stored_key(key), operation, min(cost, MOST_UNITS + 1), *spans)
+    cost = min(cost, MOST_UNITS + 1)
+    return (1, stored_key(key), operation, cost, plan_of(quota.algorithm, quota.spans))
 
 
-def verdict_of(reply: Sequence[int]) -> Verdict:
+def verdict_of(reply: bytes, quota: Quota) -> Verdict:
     """Return the script's verdict."""
-    return Verdict(reply[0] == 1, tuple(reply[1::3]), tuple(reply[2::3]), tuple(reply[3::3]))
+    count = len(quota.spans)
+    numbers = struct.unpack(f">{len(reply) // 8}q", reply)
+    if len(numbers) == 2 * count:  # a denial has a third for each limit
+        return Verdict(True, quota.none, numbers[:count], numbers[count:])
+    return Verdict(False, numbers[2 * count :], numbers[:count], numbers[count : 2 * count])

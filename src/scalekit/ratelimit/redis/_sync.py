@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scalekit.ratelimit.redis._call import operands, stored_key, verdict_of
-from scalekit.ratelimit.redis._log_script import source
+from scalekit.ratelimit.redis._call import operands, script_of, stored_key, verdict_of
+from scalekit.ratelimit.redis._prelude import CLOCK
 from scalekit.redis._given import given_link
-from scalekit.redis._script import Script, run
+from scalekit.redis._script import run
 
 if TYPE_CHECKING:
     from redis import Redis, RedisCluster
 
     from scalekit.ratelimit._quota import Quota, Verdict
     from scalekit.redis import RedisLink
-    from scalekit.redis._script import Operands
 
 
 class RedisRateLimitStore:
@@ -38,7 +37,7 @@ class RedisRateLimitStore:
 
     __slots__ = ("_link",)
 
-    _script: ClassVar[Script] = Script(source())
+    _clock: ClassVar[str] = CLOCK
 
     def __init__(self, link: RedisLink | Redis | RedisCluster) -> None:
         self._link = given_link(link, store="RedisRateLimitStore")
@@ -50,19 +49,20 @@ class RedisRateLimitStore:
 
     def hit(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
         """Consume `cost` from every limit, or from none."""
-        return verdict_of(self._run(operands("hit", key, quota, cost)))
+        return verdict_of(self._run("hit", key, quota, cost), quota)
 
     def peek(self, key: str, quota: Quota, cost: int, _now: int, /) -> Verdict:
         """Return what `hit` would answer, and consume nothing."""
-        return verdict_of(self._run(operands("peek", key, quota, cost)))
+        return verdict_of(self._run("peek", key, quota, cost), quota)
 
     def refund(self, key: str, quota: Quota, cost: int, _now: int, /) -> None:
         """Take back the newest `cost` units of `key`."""
-        self._run(operands("refund", key, quota, cost))
+        self._run("refund", key, quota, cost)
 
     def reset(self, key: str, /) -> None:
         """Forget what `key` consumed."""
         self._link.execute("DEL", stored_key(key))
 
-    def _run(self, call: Operands) -> Any:
-        return (run(self._link, self._script, [call]))[0]
+    def _run(self, operation: str, key: str, quota: Quota, cost: int) -> Any:
+        call = operands(operation, key, quota, cost)
+        return (run(self._link, script_of(quota.algorithm, self._clock), [call]))[0]
