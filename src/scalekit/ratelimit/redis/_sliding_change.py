@@ -19,7 +19,6 @@ if old ~= plan then
       counts[j] = logged_since(at - window)
     end
   end
-  local logged = c < count
 
   local from, heads, sums = predecessors(old, count), '', ''
   local largest, longest, taken = 0, 0, 0
@@ -33,7 +32,7 @@ if old ~= plan then
         heads = heads .. string.sub(state, heads_at + 12 * place - 11, heads_at + 12 * place)
         sums = sums .. string.sub(state, sums_at + 2 * SUMS * (place - 1) + 1, sums_at + 2 * SUMS * place)
       else
-        heads = heads .. struct.pack('>dI4', consumed > 0 and math.floor(latest / part) or VACANT, consumed)
+        heads = heads .. struct.pack('>dI4', math.floor(latest / part), consumed)
         sums = sums .. string.rep('\\0', 2 * SUMS)
       end
     else
@@ -45,7 +44,7 @@ if old ~= plan then
   end
 
   local ring = string.sub(state, ring_at + 1)
-  if largest == 0 or not logged or taken > 0 then
+  if largest == 0 or taken > 0 then
     span, head, size = longest, 0, taken > 1 and math.min(largest, taken + 1) or 1
     ring = string.rep(struct.pack('>d', VACANT), size - taken) .. string.rep(struct.pack('>d', latest), taken)
   end
