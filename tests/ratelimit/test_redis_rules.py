@@ -173,6 +173,22 @@ def test_each_edge_of_each_part_agrees_with_the_rule(store, key_prefix, units):
                 )
 
 
+@pytest.mark.parametrize("algorithm", COUNTING)
+def test_each_edge_of_each_window_agrees_with_the_rule(store, key_prefix, algorithm):
+    plan = quota(algorithm, [(4, 4), (9, 10), (12, 12)])
+    for seed in range(20):
+        random, now, key, model = Random(seed), TODAY, f"{key_prefix}{seed}", Model()
+        for n in range(60):
+            now += random.choice((0, 0, 1, 1, 2, 3, 9, 10, 12, 20, -1, -5))
+            step, cost = random.choice(("hit", "hit", "peek", "refund")), random.choice((1, 1, 2, 5))
+            if step == "refund":
+                store.refund(key, plan, cost, now)
+                model.refund(cost)
+            else:
+                answer = getattr(store, step)(key, plan, cost, now)
+                assert answer == model.ask(step, plan, cost, now), (seed, n)
+
+
 def test_the_totals_and_sums_of_the_largest_limits_wrap_around(store, key_prefix):
     plan, model, now = quota("sliding-window", [(2**31, 192 * SECOND)]), Model(), TODAY
     for n in range(12):
