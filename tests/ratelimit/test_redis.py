@@ -213,6 +213,22 @@ def test_both_faces_share_a_key(own_link, async_link, driver):
     assert threads.peek("k").remaining == 3
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_cluster_counts_each_key_where_it_lives(redis_cluster, driver, algorithm):
+    """No key of the store but the one it is called with, so that any slot will do."""
+    plan = Quota(Limit.parse_many("3/d; 5000/w"), algorithm)
+    tasks = AsyncRedisLink(redis.asyncio.RedisCluster.from_url(redis_cluster.url), timeout="5s")
+    with RedisLink(redis.RedisCluster.from_url(redis_cluster.url), timeout="5s") as link:
+        threads, others = RedisRateLimitStore(link), AsyncRedisRateLimitStore(tasks)
+        for n in range(30):
+            assert threads.hit(f"k{n}", plan, 2, IGNORED).remaining[0] == 1
+            assert driver(others.hit, f"k{n}", plan, 1, IGNORED).remaining[0] == 0
+            assert not threads.hit(f"k{n}", plan, 1, IGNORED).allowed
+        threads.refund("k7", plan, 1, IGNORED)
+        assert driver(others.peek, "k7", plan, 1, IGNORED).allowed
+    driver(tasks.aclose)
+
+
 # -- what is refused, and what fails ---------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count, permutations, product
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -144,6 +145,58 @@ def test_any_change_of_plan_agrees_with_the_rule_of_the_default(store, key_prefi
         agrees(store, f"{key_prefix}{next(_fresh)}", quotas, steps)
 
     holds()
+
+
+PART = 3  # microseconds
+PASSED_PARTS = (0, 0, 1, 1, 2, 3, 4, 40, 192 * PART - 2, 192 * PART - 1, 192 * PART, 2_000, -1, -300)
+
+
+@pytest.mark.parametrize("units", [600, 140_000])
+def test_each_edge_of_each_part_agrees_with_the_rule(store, key_prefix, units):
+    """Windows of a few parts' rounding, steps of one unit and of several, refunds that reach back."""
+    plan = quota("sliding-window", [(units, 192 * PART - 1), (units, 192 * PART), (400, 300)])
+    for seed in range(25):
+        random, now, key, model = Random(seed), TODAY, f"{key_prefix}{seed}", Model()
+        for n in range(60):
+            now += random.choice(PASSED_PARTS)
+            step, cost = (
+                random.choice(("hit", "hit", "hit", "peek", "refund")),
+                random.choice((1, 2, 7, 90, 300)),
+            )
+            if step == "refund":
+                store.refund(key, plan, cost, now)
+                model.refund(cost)
+            else:
+                assert getattr(store, step)(key, plan, cost, now) == model.ask(step, plan, cost, now), (
+                    seed,
+                    n,
+                )
+
+
+@pytest.mark.parametrize("algorithm", COUNTING)
+def test_each_edge_of_each_window_agrees_with_the_rule(store, key_prefix, algorithm):
+    plan = quota(algorithm, [(4, 4), (9, 10), (12, 12)])
+    for seed in range(20):
+        random, now, key, model = Random(seed), TODAY, f"{key_prefix}{seed}", Model()
+        for n in range(60):
+            now += random.choice((0, 0, 1, 1, 2, 3, 9, 10, 12, 20, -1, -5))
+            step, cost = random.choice(("hit", "hit", "peek", "refund")), random.choice((1, 1, 2, 5))
+            if step == "refund":
+                store.refund(key, plan, cost, now)
+                model.refund(cost)
+            else:
+                answer = getattr(store, step)(key, plan, cost, now)
+                assert answer == model.ask(step, plan, cost, now), (seed, n)
+
+
+def test_the_totals_and_sums_of_the_largest_limits_wrap_around(store, key_prefix):
+    plan, model, now = quota("sliding-window", [(2**31, 192 * SECOND)]), Model(), TODAY
+    for n in range(12):
+        for step, cost in (("hit", 2**30 + n), ("hit", 2**30 - 9), ("peek", 2**20), ("hit", 2**31)):
+            now += 7 * SECOND
+            answer = getattr(store, step)(key_prefix, plan, cost, now)
+            assert answer == model.ask(step, plan, cost, now)
+        now += 160 * SECOND
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AsyncRedisRateLimitStore:
-    """Keeps what each key consumed on a Redis or Valkey server (6.2 or later), exactly, for all processes.
+    """Keeps what each key consumed on a Redis or Valkey server (6.2 or later), for all processes.
 
     `link` is an `AsyncRedisLink`, or a `redis.asyncio` client to make one from with its
     default options (a deadline of 50 ms). Raises `ConfigurationError` for anything else.

@@ -6,13 +6,13 @@ window before and of the current one.
 
 from __future__ import annotations
 
-from scalekit.ratelimit.redis._prelude import COUNTS, PRELUDE
+from scalekit.ratelimit.redis._prelude import COUNTS, PREDECESSORS, PRELUDE
 
 _FORM = """
 local KIND, FORM, WIDTH, PER = 'C', 'I4I4', 8, 2
 """
 
-_RULE = """
+_REFUND = """
 if operation == 'refund' then
   for i = 1, count do
     local before, current = known[2 * i - 1], known[2 * i]
@@ -24,7 +24,10 @@ if operation == 'refund' then
 end
 
 if old ~= plan then
-  local from, taken = predecessors(old, count), {}
+"""
+
+_RULE = """
+  local taken = {}
   for i = 1, n do
     taken[2 * i - 1], taken[2 * i] = known[2 * from[i] - 1], known[2 * from[i]]
   end
@@ -33,14 +36,14 @@ end
 
 -- The length of a tick, and how many a window has.
 local function ticks_of(window)
-  local tick = math.max(1, math.floor(window / 1048576))
-  return tick, math.ceil(window / tick)
+  local tick = math.max(1, floor(window / 1048576))
+  return tick, ceil(window / tick)
 end
 
 -- After how much of the next window no more than `room` of `before` count.
 local function wait(before, window, room)
   local tick, ticks = ticks_of(window)
-  return math.min(window, (ticks - math.floor(room * ticks / before)) * tick)
+  return math.min(window, (ticks - floor(room * ticks / before)) * tick)
 end
 
 local admitted, reply = true, {}
@@ -56,7 +59,7 @@ for i = 1, n do
   local used = current
   if before > 0 then
     local tick, ticks = ticks_of(window)
-    used = used + math.ceil(before * (ticks - math.floor(passed / tick)) / ticks)
+    used = used + ceil(before * (ticks - floor(passed / tick)) / ticks)
   end
   local rest, retry = late + (window - passed), 0  -- of the current window
   if used + cost > units then
@@ -89,8 +92,8 @@ for i = 1, n do
   reply[n + i] = late + (window - at % window) + window
 end
 latest = at
-redis.call('SET', key, saved(plan, n), 'PX', milliseconds(over))
+redis.call('SET', key, saved(plan, n), 'PX', ceil(over / 1000) + MARGIN)
 return told(reply, 2 * n)
 """
 
-SOURCE = PRELUDE + _FORM + COUNTS + _RULE
+SOURCE = PRELUDE + _FORM + COUNTS + _REFUND + PREDECESSORS + _RULE

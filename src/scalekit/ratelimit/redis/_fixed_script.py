@@ -5,13 +5,13 @@ The state of a key: "F", the latest admission, the plan, and the count of each l
 
 from __future__ import annotations
 
-from scalekit.ratelimit.redis._prelude import COUNTS, PRELUDE
+from scalekit.ratelimit.redis._prelude import COUNTS, PREDECESSORS, PRELUDE
 
 _FORM = """
 local KIND, FORM, WIDTH, PER = 'F', 'I4', 4, 1
 """
 
-_RULE = """
+_REFUND = """
 if operation == 'refund' then
   for i = 1, count do
     known[i] = math.max(0, known[i] - cost)
@@ -21,7 +21,10 @@ if operation == 'refund' then
 end
 
 if old ~= plan then
-  local from, taken = predecessors(old, count), {}
+"""
+
+_RULE = """
+  local taken = {}
   for i = 1, n do
     taken[i] = known[from[i]]
   end
@@ -61,8 +64,8 @@ for i = 1, n do
   reply[n + i] = at - at % window + window - now
 end
 latest = at
-redis.call('SET', key, saved(plan, n), 'PX', milliseconds(over))
+redis.call('SET', key, saved(plan, n), 'PX', ceil(over / 1000) + MARGIN)
 return told(reply, 2 * n)
 """
 
-SOURCE = PRELUDE + _FORM + COUNTS + _RULE
+SOURCE = PRELUDE + _FORM + COUNTS + _REFUND + PREDECESSORS + _RULE

@@ -7,18 +7,18 @@ product larger, only the sign of a difference is asked for.
 
 from __future__ import annotations
 
-from scalekit.ratelimit.redis._prelude import COUNTS, PRELUDE
+from scalekit.ratelimit.redis._prelude import COUNTS, PREDECESSORS, PRELUDE
 
 _FORM = """
 local KIND, FORM, WIDTH, PER = 'G', 'd', 8, 1
 """
 
-_RULE = """
+_REFUND = """
 -- Parts of a microsecond, and how many of them one unit is.
 local function terms(units, window)
   local _, bits = math.frexp(window)
   local scale = bits < 52 and math.ldexp(1, 52 - bits) or 1
-  return scale, math.ceil(window * scale / units)
+  return scale, ceil(window * scale / units)
 end
 
 if operation == 'refund' then
@@ -32,11 +32,14 @@ if operation == 'refund' then
 end
 
 if old ~= plan then
-  local from, taken = predecessors(old, count), {}
+"""
+
+_RULE = """
+  local taken = {}
   for i = 1, n do
     local units, window = limit(old, from[i])
     local _, interval = terms(units, window)
-    local used = math.ceil(known[from[i]] / interval)
+    local used = ceil(known[from[i]] / interval)
     units, window = limit(plan, i)
     _, interval = terms(units, window)
     taken[i] = math.min(used, units) * interval
@@ -56,10 +59,10 @@ for i = 1, n do
   local excess, retry = backlog - (units - cost) * interval, 0
   if excess > 0 then
     admitted = false
-    retry = cost <= units and late + math.ceil(excess / scale) or -1
+    retry = cost <= units and late + ceil(excess / scale) or -1
   end
-  reply[i] = units - math.ceil(backlog / interval)
-  reply[n + i] = backlog > 0 and late + math.ceil(backlog / scale) or 0
+  reply[i] = units - ceil(backlog / interval)
+  reply[n + i] = backlog > 0 and late + ceil(backlog / scale) or 0
   reply[2 * n + i] = retry
   known[i], scales[i], intervals[i] = backlog, scale, interval
 end
@@ -72,15 +75,15 @@ end
 local over = 0
 for i = 1, n do
   local backlog = known[i] + cost * intervals[i]
-  local reset = late + math.ceil(backlog / scales[i])
+  local reset = late + ceil(backlog / scales[i])
   known[i], reply[i], reply[n + i] = backlog, reply[i] - cost, reset
   if reset > over then
     over = reset
   end
 end
 latest = at
-redis.call('SET', key, saved(plan, n), 'PX', milliseconds(over))
+redis.call('SET', key, saved(plan, n), 'PX', ceil(over / 1000) + MARGIN)
 return told(reply, 2 * n)
 """
 
-SOURCE = PRELUDE + _FORM + COUNTS + _RULE
+SOURCE = PRELUDE + _FORM + COUNTS + _REFUND + PREDECESSORS + _RULE

@@ -24,27 +24,23 @@ PRELUDE = """
 local VACANT = -9007199254740992  -- a time older than any window reaches back
 local key, operation, cost, plan = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local n = #plan / 12
+-- A script is compiled once but makes its functions anew in every run: those of rare cases are made where
+-- they are needed.
+local read, write, floor, ceil = struct.unpack, struct.pack, math.floor, math.ceil
 
 -- Units and window of the i-th limit of a plan.
 local function limit(of, i)
-  return struct.unpack('>I4d', of, 12 * i - 11)
-end
-
-local function numbers(form, count)
-  return '>' .. string.rep(form, count)
+  return read('>I4d', of, 12 * i - 11)
 end
 
 local function told(reply, count)
-  return struct.pack(numbers('i8', count), unpack(reply, 1, count))
+  return write('>' .. string.rep('i8', count), unpack(reply, 1, count))
 end
+"""
 
-local function milliseconds(time)
-  return math.ceil(time / 1000) + MARGIN
-end
-
--- For each limit of the plan, which of `count` limits of an older one it takes over from.
-local function predecessors(old, count)
-  local chosen = {}
+PREDECESSORS = """
+  -- For each limit of the plan, which of the `count` limits of the old one it takes over from.
+  local from = {}
   for i = 1, n do
     local _, window = limit(plan, i)
     local best, kept = 0, 0
@@ -55,10 +51,8 @@ local function predecessors(old, count)
         best, kept = j, other
       end
     end
-    chosen[i] = best
+    from[i] = best
   end
-  return chosen
-end
 """
 
 # For states of a fixed number of bytes per limit: kind, latest admission (double), plan, numbers.
@@ -68,9 +62,9 @@ local latest, old, known = VACANT, plan, {}
 local count = n
 if state and string.sub(state, 1, 1) == KIND then
   count = (#state - 9) / (12 + WIDTH)
-  latest = struct.unpack('>d', state, 2)
+  latest = read('>d', state, 2)
   old = string.sub(state, 10, 9 + 12 * count)
-  known = {struct.unpack(numbers(FORM, count), state, 10 + 12 * count)}
+  known = {read('>' .. string.rep(FORM, count), state, 10 + 12 * count)}
 elseif operation == 'refund' then
   return 0
 else
@@ -80,8 +74,8 @@ else
 end
 
 local function saved(of, count)
-  local counts = struct.pack(numbers(FORM, count), unpack(known, 1, count * PER))
-  return KIND .. struct.pack('>d', latest) .. of .. counts
+  local counts = write('>' .. string.rep(FORM, count), unpack(known, 1, count * PER))
+  return KIND .. write('>d', latest) .. of .. counts
 end
 
 local at = now > latest and now or latest

@@ -6,34 +6,36 @@ between log and parts, it takes over the count, as if that had been consumed by 
 
 from __future__ import annotations
 
-CHANGE = """
+from scalekit.ratelimit.redis._prelude import PREDECESSORS
+
+_COUNTS = """
 if old ~= plan then
   local counts, places, c = {}, {}, 0
   for j = 1, count do
     local units, window = limit(old, j)
     if units > EXACT then
       c = c + 1
-      local part, step = grid(units, window)
-      counts[j], places[j] = since(c, step, oldest_part(window, part)), c
+      counts[j], places[j] = since(c, ceil(units / 65535), oldest_part(window)), c
     else
       counts[j] = logged_since(at - window)
     end
   end
-  local logged = c < count
 
-  local from, heads, sums = predecessors(old, count), '', ''
+"""
+
+_STATE = """
+  local heads, sums = '', ''
   local largest, longest, taken = 0, 0, 0
   for i = 1, n do
     local units, window = limit(plan, i)
     local was, was_window = limit(old, from[i])
     local consumed, place = math.min(counts[from[i]], units), places[from[i]]
     if units > EXACT then
-      local part, step = grid(units, window)
-      if place and window == was_window and step == math.ceil(was / 65535) then
+      if place and window == was_window and ceil(units / 65535) == ceil(was / 65535) then
         heads = heads .. string.sub(state, heads_at + 12 * place - 11, heads_at + 12 * place)
         sums = sums .. string.sub(state, sums_at + 2 * SUMS * (place - 1) + 1, sums_at + 2 * SUMS * place)
       else
-        heads = heads .. struct.pack('>dI4', consumed > 0 and math.floor(latest / part) or VACANT, consumed)
+        heads = heads .. write('>dI4', floor(latest / ceil(window / PARTS)), consumed)
         sums = sums .. string.rep('\\0', 2 * SUMS)
       end
     else
@@ -45,11 +47,13 @@ if old ~= plan then
   end
 
   local ring = string.sub(state, ring_at + 1)
-  if largest == 0 or not logged or taken > 0 then
+  if largest == 0 or taken > 0 then
     span, head, size = longest, 0, taken > 1 and math.min(largest, taken + 1) or 1
-    ring = string.rep(struct.pack('>d', VACANT), size - taken) .. string.rep(struct.pack('>d', latest), taken)
+    ring = string.rep(write('>d', VACANT), size - taken) .. string.rep(write('>d', latest), taken)
   end
-  lay_out(n, coarse)
+  lay_out(plan, n)
   state, stored = string.rep('\\0', heads_at) .. heads .. sums .. ring, false
 end
 """
+
+CHANGE = _COUNTS + PREDECESSORS + _STATE

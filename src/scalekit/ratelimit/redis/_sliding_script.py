@@ -29,41 +29,37 @@ local SLOT = 8
 local NEARBY = 128  -- slots read together with the header; beyond them one read per step of a search
 local PARTS, SUMS, WRAP = 192, 193, 65536
 
-local function coarse_of(of, count)
+-- Offsets of what follows the plan: newest and total of each large limit, their sums, the ring.
+local heads_at, sums_at, ring_at
+local function lay_out(of, count)
   local coarse = 0
   for i = 1, count do
     if limit(of, i) > EXACT then
       coarse = coarse + 1
     end
   end
-  return coarse
-end
-
--- Offsets of what follows the plan: newest and total of each large limit, their sums, the ring.
-local heads_at, sums_at, ring_at
-local function lay_out(count, coarse)
   heads_at = 27 + 12 * count
   sums_at = heads_at + 12 * coarse
   ring_at = sums_at + 2 * SUMS * coarse
+  return coarse
 end
 
-local coarse = coarse_of(plan, n)
-lay_out(n, coarse)
+local coarse = lay_out(plan, n)
 local state, stored = redis.call('GETRANGE', key, 0, ring_at + SLOT * NEARBY - 1), true
 local latest, span, head, size, count, old = VACANT, 0, 0, 1, n, plan
 if string.sub(state, 1, 1) == KIND then
-  latest, span, head, size, count = struct.unpack('>ddI4I4I2', state, 2)
+  latest, span, head, size, count = read('>ddI4I4I2', state, 2)
   old = string.sub(state, 28, 27 + 12 * count)
   if old ~= plan then
     state = redis.call('GET', key)
     old = string.sub(state, 28, 27 + 12 * count)
-    lay_out(count, coarse_of(old, count))
+    lay_out(old, count)
   end
 elseif operation == 'refund' then
   return 0
 else
-  state = string.rep('\\0', heads_at) .. string.rep(struct.pack('>dI4', VACANT, 0), coarse)
-    .. string.rep('\\0', 2 * SUMS * coarse) .. struct.pack('>d', VACANT)
+  state = string.rep('\\0', heads_at) .. string.rep(write('>dI4', VACANT, 0), coarse)
+    .. string.rep('\\0', 2 * SUMS * coarse) .. write('>d', VACANT)
   stored = false
 end
 local at = now > latest and now or latest
@@ -86,24 +82,20 @@ local function put_run(offset, slots, from, count, bytes)
   end
 end
 
-local function header(of, count)
-  return KIND .. struct.pack('>ddI4I4I2', latest, span, head, size, count) .. of
-end
-
 -- -- the log
 
 local function nth_oldest(n)
   local offset = ring_at + SLOT * ((head + n) % size)
   if offset < #state then
-    return (struct.unpack('>d', state, offset + 1))
+    return (read('>d', state, offset + 1))
   end
-  return (struct.unpack('>d', redis.call('GETRANGE', key, offset, offset + SLOT - 1)))
+  return (read('>d', redis.call('GETRANGE', key, offset, offset + SLOT - 1)))
 end
 
 local function logged_since(cut)
   local low, high = 0, size
   while low < high do
-    local middle = math.floor((low + high) / 2)
+    local middle = floor((low + high) / 2)
     if nth_oldest(middle) > cut then
       high = middle
     else
@@ -113,60 +105,38 @@ local function logged_since(cut)
   return size - low
 end
 
--- -- the parts of the c-th large limit
+-- -- the parts
 
-local function grid(units, window)
-  return math.ceil(window / PARTS), math.ceil(units / 65535)
+local function oldest_part(window)
+  return floor((at - window + 1) / ceil(window / PARTS))
 end
 
-local function head_of(c)
-  local newest, total = struct.unpack('>dI4', state, heads_at + 12 * c - 11)
-  return newest, total
-end
-
+-- Units of the c-th large limit in the part `oldest` and later ones.
 local function since(c, step, oldest)
-  local newest, total = head_of(c)
+  local newest, total = read('>dI4', state, heads_at + 12 * c - 11)
   if oldest > newest then
     return 0
   end
-  local sum = struct.unpack('>I2', state, sums_at + 2 * (SUMS * (c - 1) + oldest % SUMS) + 1)
-  return (math.floor(total / step) - sum) % WRAP * step + total % step
-end
-
--- The first part, from `oldest` on, from which at most `room` units were admitted.
-local function gone(c, step, oldest, room)
-  local low, high = oldest, head_of(c) + 1
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if since(c, step, middle) <= room then
-      high = middle
-    else
-      low = middle + 1
-    end
-  end
-  return low
-end
-
-local function oldest_part(window, part)
-  return math.floor((at - window + 1) / part)
+  local sum = read('>I2', state, sums_at + 2 * (SUMS * (c - 1) + oldest % SUMS) + 1)
+  return (floor(total / step) - sum) % WRAP * step + total % step
 end
 """
 
 _REFUND = """
 if operation == 'refund' then
-  local heads, c, at = '', 0, latest
+  local heads, c = '', 0
   for i = 1, count do
     local units, window = limit(old, i)
     if units > EXACT then
       c = c + 1
-      local part, step = grid(units, window)
-      local newest, total = head_of(c)
-      local oldest = math.floor((at - window + 1) / part)
-      local before = math.floor(total / step)
+      local step = ceil(units / 65535)
+      local newest, total = read('>dI4', state, heads_at + 12 * c - 11)
+      local oldest = floor((latest - window + 1) / ceil(window / PARTS))
+      local before = floor(total / step)
       total = total - math.min(cost, since(c, step, oldest))
-      local after = math.floor(total / step)
+      local after = floor(total / step)
       local place = sums_at + 2 * SUMS * (c - 1)
-      local sums = {struct.unpack(numbers('I2', SUMS), state, place + 1)}
+      local sums = {read('>' .. string.rep('I2', SUMS), state, place + 1)}
       for begun = newest, oldest, -1 do
         local slot = begun % SUMS + 1
         if (before - sums[slot]) % WRAP >= before - after then
@@ -174,16 +144,16 @@ if operation == 'refund' then
         end
         sums[slot] = after % WRAP
       end
-      put(place, struct.pack(numbers('I2', SUMS), unpack(sums, 1, SUMS)))
-      heads = heads .. struct.pack('>dI4', newest, total % (step * WRAP))
+      put(place, write('>' .. string.rep('I2', SUMS), unpack(sums, 1, SUMS)))
+      heads = heads .. write('>dI4', newest, total % (step * WRAP))
     end
   end
   if c < count then
     local taken = math.min(cost, size)
     head = (head - taken) % size
-    put_run(ring_at, size, head, taken, struct.pack('>d', VACANT))
+    put_run(ring_at, size, head, taken, write('>d', VACANT))
   end
-  put(0, header(old, count) .. heads)  -- its time to live stays
+  put(0, KIND .. write('>ddI4I4I2', latest, span, head, size, count) .. old .. heads)  -- its time to live stays
   return 0
 end
 """
@@ -194,8 +164,7 @@ for i = 1, n do
   local units, window = limit(plan, i)
   if units > EXACT then
     c = c + 1
-    local part, step = grid(units, window)
-    used[i] = since(c, step, oldest_part(window, part))
+    used[i] = since(c, ceil(units / 65535), oldest_part(window))
   else
     used[i] = logged_since(at - window)
     largest, longest = math.max(largest, units), math.max(longest, window)
@@ -205,6 +174,20 @@ end
 
 local reply = {}
 if operation == 'peek' or not admitted then
+  -- The first part, from `oldest` on, from which at most `room` units were admitted.
+  local function gone(c, step, oldest, room)
+    local low, high = oldest, read('>d', state, heads_at + 12 * c - 11) + 1
+    while low < high do
+      local middle = floor((low + high) / 2)
+      if since(c, step, middle) <= room then
+        high = middle
+      else
+        low = middle + 1
+      end
+    end
+    return low
+  end
+
   local newest = largest > 0 and nth_oldest(size - 1)
   c = 0
   for i = 1, n do
@@ -216,10 +199,9 @@ if operation == 'peek' or not admitted then
     end
     if units > EXACT then
       c = c + 1
-      local part, step = grid(units, window)
-      local oldest = oldest_part(window, part)
+      local part, step, oldest = ceil(window / PARTS), ceil(units / 65535), oldest_part(window)
       if count > 0 then  -- a search only after a refund: otherwise the newest part has something
-        local newest = head_of(c)
+        local newest = read('>d', state, heads_at + 12 * c - 11)
         newest = since(c, step, newest) > 0 and newest + 1 or gone(c, step, oldest, 0)
         reset = newest * part + window - 1 - now
       end
@@ -248,11 +230,11 @@ if largest > 0 then
     local larger = math.min(largest, size + math.max(size, cost))
     state = stored and redis.call('GET', key) or state
     stored = false
-    state = string.sub(state, 1, ring_at) .. string.rep(struct.pack('>d', VACANT), larger - size)
+    state = string.sub(state, 1, ring_at) .. string.rep(write('>d', VACANT), larger - size)
       .. string.sub(state, ring_at + SLOT * head + 1) .. string.sub(state, ring_at + 1, ring_at + SLOT * head)
     head, size = 0, larger
   end
-  put_run(ring_at, size, head, cost, struct.pack('>d', at))
+  put_run(ring_at, size, head, cost, write('>d', at))
   head = (head + cost) % size
 end
 
@@ -263,25 +245,25 @@ for i = 1, n do
   local back = at + window
   if units > EXACT then
     c = c + 1
-    local part, step = grid(units, window)
-    local newest, total = head_of(c)
-    local current = math.floor(at / part)
+    local part, step = ceil(window / PARTS), ceil(units / 65535)
+    local newest, total = read('>dI4', state, heads_at + 12 * c - 11)
+    local current = floor(at / part)
     if current > newest then
       local begun = math.min(current - newest, SUMS)
-      local sum = struct.pack('>I2', math.floor(total / step) % WRAP)
+      local sum = write('>I2', floor(total / step) % WRAP)
       put_run(sums_at + 2 * SUMS * (c - 1), SUMS, (current - begun + 1) % SUMS, begun, sum)
     end
-    heads = heads .. struct.pack('>dI4', current, (total + cost) % (step * WRAP))
+    heads = heads .. write('>dI4', current, (total + cost) % (step * WRAP))
     back = (current + 1) * part + window - 1
     over = math.max(over, back)
   end
   reply[i], reply[n + i] = units - used[i] - cost, back - now
 end
-put(0, header(plan, n) .. heads)
+put(0, KIND .. write('>ddI4I4I2', latest, span, head, size, n) .. plan .. heads)
 if stored then
-  redis.call('PEXPIRE', key, milliseconds(over - now))
+  redis.call('PEXPIRE', key, ceil((over - now) / 1000) + MARGIN)
 else
-  redis.call('SET', key, state, 'PX', milliseconds(over - now))
+  redis.call('SET', key, state, 'PX', ceil((over - now) / 1000) + MARGIN)
 end
 return told(reply, 2 * n)
 """

@@ -17,17 +17,23 @@ if TYPE_CHECKING:
 
 
 class RedisRateLimitStore:
-    """Keeps what each key consumed on a Redis or Valkey server (6.2 or later), exactly, for all processes.
+    """Keeps what each key consumed on a Redis or Valkey server (6.2 or later), for all processes.
 
     `link` is a `RedisLink`, or a redis-py client to make one from with its default options
     (a deadline of 50 ms). Raises `ConfigurationError` for anything else.
 
     Each call is one script on one key, so it is atomic, one round trip, and at home on a cluster. The
     first call after the server forgot its scripts takes two. Time is the server's, never the caller's.
-    What a key consumed expires with its longest window, at 8 bytes per unit that still counts, up to
-    the largest limit, and about 150 bytes beside that and the key itself.
+    Every algorithm answers as its rule in `MemoryRateLimitStore` does. Keys of limiters differ by algorithm;
+    who calls the store himself with another algorithm for a key lets it start anew.
 
-    A limit may be at most 100,000 units, a window 142 years; more is a `ConfigurationError` of the call.
+    A key expires with its last unit, 10 ms later at most; after a refund, or while a longer window of an
+    earlier plan was served, no later than without. Its string takes 8 bytes per unit that still counts under
+    limits up to 512 units, 410 bytes for each larger limit ("sliding-window"), 8 bytes per unit under any
+    limit ("sliding-log"), or at most 20 bytes per limit (the others), and some 40 beside that.
+
+    A limit may be at most 2,147,483,648 units, of "sliding-log" 100,000, and a window 142 years; more is a
+    `ConfigurationError` of the call.
 
     Worst case: a server that fails raises `BackendError` within the link's deadline, twice that if it
     fails right after it forgot its scripts; whether the cost was consumed is then unknown. What the
