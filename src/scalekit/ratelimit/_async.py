@@ -20,9 +20,15 @@ from scalekit.ratelimit._decision import Decision, decided
 from scalekit.ratelimit._denials import Denials, RememberedDecision
 from scalekit.ratelimit._events import reports
 from scalekit.ratelimit._fallback import Fallback
-from scalekit.ratelimit._fitting import async_fitting_function, async_fitting_store, fitting_callables
+from scalekit.ratelimit._fitting import (
+    async_fitting_function,
+    async_fitting_store,
+    fitting_callables,
+    fitting_flag,
+)
 from scalekit.ratelimit._key import LONGEST_KEY, prefix_of, unusual_key
 from scalekit.ratelimit._limit import MICROSECONDS
+from scalekit.ratelimit._penalty import bans
 from scalekit.ratelimit._plans import Plans, exemption
 from scalekit.ratelimit._quota import Verdict, checked_cost
 from scalekit.ratelimit._waiting import patience, pause
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from scalekit.events import Hook
     from scalekit.ratelimit._fallback import OnError
     from scalekit.ratelimit._limit import Limit
+    from scalekit.ratelimit._penalty import Penalty
     from scalekit.ratelimit._plans import Exempt, Plan
     from scalekit.ratelimit._quota import Algorithm
     from scalekit.ratelimit.protocols import AsyncRateLimitStore, NonblockingRateLimitStore
@@ -47,37 +54,11 @@ R = TypeVar("R")
 class AsyncRateLimiter:
     """Admits at most so many units per key, under several limits at once.
 
-    `limits`: text ("10/s", "10/s; 100/15m"), `Limit`s, or one callable that returns such a plan for a
-    key. All of them hold: a hit is admitted by all, and consumes from all, or from none.
-
-    `algorithm` is the rule. "sliding-window" (default) and "sliding-log" are exact: never more than `limit`
-    units in any `window`, wherever it starts. They remember each unit's time, so a key that uses up a
-    limit of n units takes 8 x n bytes: choose windows so that the largest limit stays in the thousands.
-    The others take a few numbers per key and may admit up to twice the limit in a window:
-    "sliding-counter" when hits come unevenly, "gcra" and "token-bucket" (one rule: units come back one at a
-    time) after a rest, "fixed-window" around the multiples of the window.
-
-    `store` keeps the counts (default: a `MemoryRateLimitStore` of its own). `name` separates limiters
-    that share a store; two of the same name share their counts.
-
-    `on_error` is what happens when the store raises `BackendError`. "local" (default): a store within the
-    process counts in its place, from nothing, by a quota divided by `expected_processes` (default 1: each
-    process may admit the whole), one unit at least. "open" admits everything. "closed" denies everything,
-    which is no fault of the caller: `decision.violated` is empty, `problem()` a 503. "raise" raises.
-    In the first three `decision.degraded` is True, and a refund or reset that fails is not heard of
-    but as an event. The next call asks the store again (and the link's breaker tells it at once whether to).
-
-    `deny_cache` (default "1s", None for off) is how long at most a denied key is denied again, for the same
-    cost, without asking the store: until the moment that it told, which only a refund or reset elsewhere
-    could bring forward. `remaining` is then that of the first denial.
-
-    `exempt`, a predicate or a container
-    of keys, names those who are always admitted and never counted: the callable is not asked for their
-    plan, and a decision then speaks of one limit named "exempt", of 999,999,999,999,999 units, all left.
-    What the callable raises reaches the caller. `clock` is what the windows go by; a store on a server
-    uses the server's. `wall_clock` gives epoch seconds, for `X-RateLimit-Reset`. `sleep` is how `acquire`
-    waits. Raises `ConfigurationError`, and `TypeError` for a store that would
-    block the event loop.
+    `RateLimiter` for asyncio: its docstring says what the options mean. `store` is an async store, or one
+    within the process that never blocks (default: a `MemoryRateLimitStore` of its own). `sleep` is awaited. A
+    hit that is cancelled on its way to a server may or may not have consumed its cost. May be used from one
+    event loop after another. Raises `ConfigurationError`, and `TypeError` for a store that would block the
+    event loop.
     """
 
     def __init__(
@@ -88,7 +69,9 @@ class AsyncRateLimiter:
         algorithm: Algorithm = "sliding-window",
         on_error: OnError = "local",
         expected_processes: int = 1,
+        shadow: bool = False,
         deny_cache: Duration | None = "1s",
+        penalty: Penalty | None = None,
         exempt: Exempt | None = None,
         on_event: Hook | None = None,
         clock: Clock = time.monotonic,
@@ -109,11 +92,15 @@ class AsyncRateLimiter:
         self._clocks = Clocks(clock, wall_clock)
         self._clock = clock
         self._monotonic = self._clocks.monotonic
-        self._denials = Denials(deny_cache, self._clocks)
+        self._shadow = fitting_flag("shadow", shadow)
+        self._bans = bans(penalty)
+        # Each denial counts for a penalty and is what a shadow is for: then none is answered for the store.
+        unused = shadow or penalty is not None
+        self._denials = Denials(deny_cache, self._clocks, off=unused)
         self._denied = self._denials.kept
         self._sleep = sleep
 
-    async def hit(self, key: str, cost: int = 1) -> Decision:  # noqa: C901  # a call takes 50 ns
+    async def hit(self, key: str, cost: int = 1) -> Decision:  # noqa: C901, PLR0912  # a call takes 50 ns
         """Consume `cost` (default 1) units of `key` from every limit, or from none.
 
         The answer is in the decision: a denial is a value, not an error. A cost above a limit is a
@@ -142,21 +129,27 @@ class AsyncRateLimiter:
             if self._reports is not None:
                 self._reports.decided("hit", key, cost, again)
             return again
-        try:
-            verdict = self._store.hit(stored, quota, cost, now)
-            if not isinstance(verdict, Verdict):
-                verdict = await verdict
-        except BackendError as error:
-            if self._reports is not None:
-                self._reports.failed(key, error)
-            verdict = self._fallback.hit(error, stored, quota, cost, now)
+        banned = None if self._bans is None else self._bans.verdict(stored, quota, now)
+        if banned is None:
+            try:
+                verdict = self._store.hit(stored, quota, cost, now)
+                if not isinstance(verdict, Verdict):
+                    verdict = await verdict
+            except BackendError as error:
+                if self._reports is not None:
+                    self._reports.failed(key, error)
+                verdict = self._fallback.hit(error, stored, quota, cost, now)
+        else:
+            verdict = banned
         if not verdict.allowed:
             self._denials.add(stored, quota, cost, now, verdict)
+            if self._bans is not None:
+                verdict = self._bans.judged(stored, quota, now, verdict)
         elif denial is not None:  # of a larger cost, which has to wait longer now
             self._denials.forget(stored)
         # As `decided` does, without its call.
         decision = Decision()
-        decision.allowed = verdict.allowed
+        decision.allowed = verdict.allowed or self._shadow
         decision._quota = quota
         decision._verdict = verdict
         decision._at = now
@@ -174,15 +167,21 @@ class AsyncRateLimiter:
             quota = self._plans.exempt
             return decided(quota, quota.untouched, now, self._clocks)
         quota = self._plans.quota(key)
-        try:
-            verdict = self._store.peek(stored, quota, cost, now)
-            if not isinstance(verdict, Verdict):
-                verdict = await verdict
-        except BackendError as error:
-            if self._reports is not None:
-                self._reports.failed(key, error)
-            verdict = self._fallback.peek(error, stored, quota, cost, now)
-        return decided(quota, verdict, now, self._clocks)
+        banned = None if self._bans is None else self._bans.verdict(stored, quota, now)
+        if banned is None:
+            try:
+                verdict = self._store.peek(stored, quota, cost, now)
+                if not isinstance(verdict, Verdict):
+                    verdict = await verdict
+            except BackendError as error:
+                if self._reports is not None:
+                    self._reports.failed(key, error)
+                verdict = self._fallback.peek(error, stored, quota, cost, now)
+        else:
+            verdict = banned
+        decision = decided(quota, verdict, now, self._clocks)
+        decision.allowed = verdict.allowed or self._shadow
+        return decision
 
     async def refund(self, key: str, *, cost: int = 1) -> None:
         """Give back the `cost` units that `key` consumed last; more than it consumed is all of them.
@@ -217,6 +216,8 @@ class AsyncRateLimiter:
         stored = unusual_key(self._prefix, key)
         ended = "ok"
         self._fallback.reset(stored)
+        if self._bans is not None:
+            self._bans.forget(stored)
         try:
             await self._store.reset(stored)
         except BackendError as error:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._clocks import TimeOfDay
-from scalekit.ratelimit._fallback import Blind, StandIn
+from scalekit.ratelimit._fallback import StandIn
 from scalekit.ratelimit._limit import MICROSECONDS
-from scalekit.ratelimit._quota import NEVER
+from scalekit.ratelimit._penalty import Banned
+from scalekit.ratelimit._quota import NEVER, Uncounted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +51,10 @@ class Decision:
     _at: int
     _clocks: Epoch
 
-    def __reduce__(self) -> tuple[Callable[..., Decision], tuple[Quota, Verdict, int, Epoch]]:
+    def __reduce__(self) -> tuple[Callable[..., Decision], tuple[Any, ...]]:
         # The clock of the windows means nothing to another process; the time of day does.
-        return decided, (self._quota, self._verdict, round(self._epoch * MICROSECONDS), TimeOfDay())
+        at = round(self._epoch * MICROSECONDS)
+        return _restored, (self.allowed, self._quota, self._verdict, at, TimeOfDay())
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -92,6 +94,8 @@ class Decision:
 
         0.0 when allowed; `math.inf` when the cost is above a limit.
         """
+        if self.allowed:
+            return 0.0
         retry = self._verdict.retry
         return math.inf if NEVER in retry else max(retry) / MICROSECONDS
 
@@ -101,12 +105,23 @@ class Decision:
         return isinstance(self._verdict, StandIn)
 
     @property
+    def banned(self) -> bool:
+        """Whether this was denied for a ban, by the limiter's `penalty`, without a look at the limits."""
+        return isinstance(self._verdict, Banned)
+
+    @property
+    def shadowed(self) -> bool:
+        """Whether this would have been denied, had it not been for the limiter's `shadow=True`."""
+        return self.allowed and not self._verdict.allowed
+
+    @property
     def violated(self) -> tuple[Limit, ...]:
         """The limits that did not admit the cost, in order.
 
-        Empty when allowed, and when nothing is known of the limits (`on_error="closed"`).
+        Empty when allowed, and when it was not for a limit (`banned`, or `on_error="closed"`). Of a decision
+        that was `shadowed`: those that would not have admitted it.
         """
-        if isinstance(self._verdict, Blind):
+        if isinstance(self._verdict, Uncounted):
             return ()
         return tuple(
             limit for limit, wait in zip(self._quota.limits, self._verdict.retry, strict=True) if wait
@@ -128,18 +143,18 @@ class Decision:
         every limit under its name; windows that are not whole seconds have no `w`, which the draft
         cannot express. "x-ratelimit": `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds) of
         the tightest limit. "both": all of them. A denial that waiting can cure adds `Retry-After`, in
-        seconds rounded up. A decision that knows nothing of the quota (`on_error` "open" or "closed") tells
-        the policy only. Raises `ConfigurationError` for another style.
+        seconds rounded up. A decision that was made without a look at the quota (`banned`, or `on_error`
+        "open" or "closed") tells the policy only. Raises `ConfigurationError` for another style.
         """
         if style not in _STYLES:
             raise ConfigurationError("style", style, "as 'ietf', 'x-ratelimit' or 'both'")
         fields: dict[str, str] = {}
-        blind = isinstance(self._verdict, Blind)
+        counted = not isinstance(self._verdict, Uncounted)
         if style != "x-ratelimit":
             fields["RateLimit-Policy"] = ", ".join(_policy_item(limit) for limit in self._quota.limits)
-        if style != "x-ratelimit" and not blind:
+        if style != "x-ratelimit" and counted:
             fields["RateLimit"] = ", ".join(self._state_item(state) for state in self.states)
-        if style != "ietf" and not blind:
+        if style != "ietf" and counted:
             fields["X-RateLimit-Limit"] = str(self.limit.limit)
             fields["X-RateLimit-Remaining"] = str(self.remaining)
             fields["X-RateLimit-Reset"] = str(math.ceil(self._epoch + self.reset_after))
@@ -164,7 +179,14 @@ class Decision:
             raise ConfigurationError("decision", self, "that is a denial, to describe a problem")
         wait = self.retry_after
         cure = f"retry in {math.ceil(wait)} s" if wait < math.inf else "no wait will help: ask for less"
-        if isinstance(self._verdict, Blind):
+        if self.banned:
+            return {
+                "type": f"{_TYPES}#abnormal-usage-detected",
+                "title": "Request not satisfied due to detection of abnormal request pattern",
+                "status": 429,
+                "detail": f"banned for repeated violations; {cure}",
+            }
+        if isinstance(self._verdict, Uncounted):
             return {
                 "type": f"{_TYPES}#temporary-reduced-capacity",
                 "title": "Request cannot be satisfied due to temporary server capacity constraints",
@@ -183,8 +205,12 @@ class Decision:
 
 def decided(quota: Quota, verdict: Verdict, at: int, clocks: Epoch) -> Decision:
     """Return the decision that `verdict` means, `at` a moment of which `clocks` know the time of day."""
+    return _restored(verdict.allowed, quota, verdict, at, clocks)
+
+
+def _restored(allowed: bool, quota: Quota, verdict: Verdict, at: int, clocks: Epoch) -> Decision:  # noqa: FBT001
     decision = Decision()
-    decision.allowed = verdict.allowed
+    decision.allowed = allowed
     decision._quota = quota
     decision._verdict = verdict
     decision._at = at

@@ -54,8 +54,10 @@ class Denials:
 
     __slots__ = ("_clocks", "_freed", "_longest", "kept")
 
-    def __init__(self, longest: Duration | None, clocks: Epoch) -> None:
+    def __init__(self, longest: Duration | None, clocks: Epoch, *, off: bool = False) -> None:
         self._longest = 0 if longest is None else round(seconds(longest, "deny_cache") * MICROSECONDS)
+        if off:
+            self._longest = 0
         self._clocks = clocks
         self.kept: dict[str, Denial] = {}
         self._freed: dict[str, int] = {}

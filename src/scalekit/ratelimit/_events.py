@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class RateLimitEvent(Event):
     """A call of a limiter's method.
 
-    `name` is the method: "hit", "acquire", "refund" or "reset". `outcome` is "allowed", "denied" or
-    "exempt" for the first two, else "ok", or "exempt" for a refund that took nothing back. `limiter` is
-    the limiter's name, `decision` the answer where there is one, and `seconds`, for "acquire", how long
-    it waited.
+    `name` is the method: "hit", "acquire", "refund" or "reset". `outcome` is "allowed", "denied", "exempt" or
+    "shadowed" (allowed for `shadow=True` only) for the first two, else "ok", or "exempt" for a refund that
+    took nothing back. `limiter` is the limiter's name, `decision` the answer where there is one, and
+    `seconds`, for "acquire", how long it waited.
 
     `name` "store", `outcome` "error": the store failed with `error`, before that; what became of the call
     its own event tells ("error": a refund or reset was lost), and `decision.degraded`.
@@ -68,7 +68,9 @@ class Reports:
         seconds: float | None = None,
     ) -> None:
         """Report the end of a hit, or of an acquisition that took `seconds`."""
-        ended = "exempt" if not counted else "allowed" if decision.allowed else "denied"
+        ended = "denied" if not decision.allowed else "shadowed" if decision.shadowed else "allowed"
+        if not counted:
+            ended = "exempt"
         self._emit(
             RateLimitEvent(
                 name,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._limit import MICROSECONDS, Limit
-from scalekit.ratelimit._quota import NEVER, Quota, Verdict
+from scalekit.ratelimit._quota import NEVER, Quota, Uncounted, Verdict
 
 if TYPE_CHECKING:
     from scalekit.errors import BackendError
@@ -27,8 +27,8 @@ class StandIn(Verdict):
     __slots__ = ()
 
 
-class Blind(StandIn):
-    """A verdict that knows nothing of what the key has consumed."""
+class Blind(StandIn, Uncounted):
+    """A verdict that is not even that."""
 
     __slots__ = ()
 

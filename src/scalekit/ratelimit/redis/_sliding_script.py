@@ -153,7 +153,7 @@ if operation == 'refund' then
     head = (head - taken) % size
     put_run(ring_at, size, head, taken, write('>d', VACANT))
   end
-  put(0, KIND .. write('>ddI4I4I2', latest, span, head, size, count) .. old .. heads)  -- its time to live stays
+  put(0, KIND .. write('>ddI4I4I2', latest, span, head, size, count) .. old .. heads)  -- its expiry stays
   return 0
 end
 """
