@@ -17,7 +17,7 @@ if old ~= plan then
       c = c + 1
       counts[j], places[j] = since(c, ceil(units / 65535), oldest_part(window)), c
     else
-      counts[j] = logged_since(at - window)
+      counts[j] = logged_since(at - window, size)
     end
   end
 

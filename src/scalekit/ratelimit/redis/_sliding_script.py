@@ -26,7 +26,7 @@ from scalekit.ratelimit.redis._sliding_change import CHANGE
 
 _STATE = """
 local SLOT = 8
-local NEARBY = 128  -- slots read together with the header; beyond them one read per step of a search
+local NEARBY = 512  -- slots read together with the header; beyond them one read per step of a search
 local PARTS, SUMS, WRAP = 192, 193, 65536
 
 -- Offsets of what follows the plan: newest and total of each large limit, their sums, the ring.
@@ -92,8 +92,9 @@ local function nth_oldest(n)
   return (read('>d', redis.call('GETRANGE', key, offset, offset + SLOT - 1)))
 end
 
-local function logged_since(cut)
-  local low, high = 0, size
+-- Units after `cut`; of more than `most` it is `most`.
+local function logged_since(cut, most)
+  local low, high = most < size and size - most or 0, size
   while low < high do
     local middle = floor((low + high) / 2)
     if nth_oldest(middle) > cut then
@@ -153,7 +154,8 @@ if operation == 'refund' then
     head = (head - taken) % size
     put_run(ring_at, size, head, taken, write('>d', VACANT))
   end
-  put(0, KIND .. write('>ddI4I4I2', latest, span, head, size, count) .. old .. heads)  -- its time to live stays
+  -- Its time to live stays.
+  put(0, KIND .. write('>ddI4I4I2', latest, span, head, size, count) .. old .. heads)
   return 0
 end
 """
@@ -166,7 +168,7 @@ for i = 1, n do
     c = c + 1
     used[i] = since(c, ceil(units / 65535), oldest_part(window))
   else
-    used[i] = logged_since(at - window)
+    used[i] = logged_since(at - window, units)
     largest, longest = math.max(largest, units), math.max(longest, window)
   end
   admitted = admitted and used[i] + cost <= units
