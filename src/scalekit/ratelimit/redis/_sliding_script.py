@@ -163,7 +163,7 @@ end
 _RULE = """
 local used, admitted, c, largest, longest = {}, true, 0, 0, 0
 for i = 1, n do
-  local units, window = limit(plan, i)
+  local units, window = limits[2 * i - 1], limits[2 * i]
   if units > EXACT then
     c = c + 1
     used[i] = since(c, ceil(units / 65535), oldest_part(window))
@@ -193,7 +193,7 @@ if operation == 'peek' or not admitted then
   local newest = largest > 0 and nth_oldest(size - 1)
   c = 0
   for i = 1, n do
-    local units, window = limit(plan, i)
+    local units, window = limits[2 * i - 1], limits[2 * i]
     local reset, retry, count = 0, 0, used[i]
     local denied = count + cost > units
     if denied and cost > units then
@@ -220,7 +220,7 @@ if operation == 'peek' or not admitted then
     end
     reply[i], reply[n + i], reply[2 * n + i] = math.max(0, units - count), reset, retry
   end
-  return told(reply, admitted and 2 * n or 3 * n)
+  return write(admitted and ANSWER or DENIAL, unpack(reply, 1, admitted and 2 * n or 3 * n))
 end
 
 latest = at
@@ -243,7 +243,7 @@ end
 local heads, over = '', largest > 0 and at + span or 0
 c = 0
 for i = 1, n do
-  local units, window = limit(plan, i)
+  local units, window = limits[2 * i - 1], limits[2 * i]
   local back = at + window
   if units > EXACT then
     c = c + 1
@@ -267,7 +267,7 @@ if stored then
 else
   redis.call('SET', key, state, 'PX', ceil((over - now) / 1000) + MARGIN)
 end
-return told(reply, 2 * n)
+return write(ANSWER, unpack(reply, 1, 2 * n))
 """
 
 _BODY = _STATE + _REFUND + CHANGE + _RULE
