@@ -29,7 +29,8 @@ class ToldTime(RedisRateLimitStore):
 
     def _run(self, operation, key, quota, cost):
         call = (*operands(operation, key, quota, cost), self.now)
-        return run(self._link, script_of(quota.algorithm, self._clock), [call])[0]
+        script = script_of(quota.algorithm, len(quota.spans), self._clock)
+        return run(self._link, script, [call])[0]
 
 
 class Unhurried(ToldTime):
@@ -54,4 +55,5 @@ class AsyncToldTime(AsyncRedisRateLimitStore):
 
     async def _run(self, operation, key, quota, cost):
         call = (*operands(operation, key, quota, cost), self.now)
-        return (await async_run(self._link, script_of(quota.algorithm, self._clock), [call]))[0]
+        script = script_of(quota.algorithm, len(quota.spans), self._clock)
+        return (await async_run(self._link, script, [call]))[0]

@@ -191,7 +191,7 @@ def test_every_key_expires_and_not_before_its_longest_window(told, link, key_pre
 def test_the_shortest_window_never_expires_at_once(told, link, key_prefix):
     plan = quota("1/us")
     told.peek(key_prefix, plan, 1, TODAY)  # the server knows the script now
-    hit = ("EVALSHA", script_of(plan.algorithm, TOLD).digest, *operands("hit", key_prefix, plan, 1), TODAY)
+    hit = ("EVALSHA", script_of(plan.algorithm, 1, TOLD).digest, *operands("hit", key_prefix, plan, 1), TODAY)
     for _, left in [link.pipeline([hit, ("PTTL", f"sk:rl:{key_prefix}")]) for _ in range(3)]:
         assert 1 <= left <= 1_000
 

@@ -85,8 +85,7 @@ class AsyncRateLimiter:
         self._fallback = Fallback(on_error, expected_processes, local)
         fitting_callables(sleep=sleep)
         prefix = prefix_of(name, algorithm)
-        # Nobody else's keys are in a store of its own: a prefix would only cost time and memory.
-        self._prefix = "" if store is None else prefix
+        self._prefix = "" if store is None else prefix  # which a store of its own has no need of
         self._exempt = exemption(exempt)
         self._reports = reports(name, on_event)
         self._clocks = Clocks(clock, wall_clock)

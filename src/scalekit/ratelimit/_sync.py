@@ -55,14 +55,14 @@ class RateLimiter:
     "token-bucket" (one rule: units come back one at a time) after a rest, "fixed-window" around the
     multiples of the window.
 
-    `store` keeps the counts (default: a `MemoryRateLimitStore` of its own). `name` separates limiters
-    that share a store; two of the same name share their counts.
+    `store` keeps the counts (default: a `MemoryRateLimitStore` of its own). `name` separates limiters that
+    share a store; two of the same name share their counts.
 
     `on_error` is what happens when the store raises `BackendError`. "local" (default): a store within the
-    process counts, from nothing, by the limits divided by `expected_processes` (default 1: each process may
-    admit the whole). "open" admits everything. "closed" denies everything, which is no fault of the caller's:
-    `decision.violated` is empty, `problem()` a 503. In these three `decision.degraded` is True, and a
-    refund or reset that fails is but an event. "raise" raises. The next call asks the store again.
+    process counts, from nothing, by the limits divided by `expected_processes` (default 1: all of it). "open"
+    admits everything. "closed" denies everything, which is no fault of the caller's: `decision.violated` is
+    empty, `problem()` a 503. In these three `decision.degraded` is True, and a refund or reset that fails is
+    but an event. "raise" raises. The next call asks the store again.
 
     `deny_cache` (default "1s", None for off) is how long at most a denied key is denied again, for the same
     cost, without asking the store: until the moment that it told, which only a refund or reset elsewhere
@@ -104,8 +104,7 @@ class RateLimiter:
         self._fallback = Fallback(on_error, expected_processes, local)
         fitting_callables(sleep=sleep)
         prefix = prefix_of(name, algorithm)
-        # Nobody else's keys are in a store of its own: a prefix would only cost time and memory.
-        self._prefix = "" if store is None else prefix
+        self._prefix = "" if store is None else prefix  # which a store of its own has no need of
         self._exempt = exemption(exempt)
         self._reports = reports(name, on_event)
         self._clocks = Clocks(clock, wall_clock)

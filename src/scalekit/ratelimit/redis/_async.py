@@ -58,4 +58,5 @@ class AsyncRedisRateLimitStore:
 
     async def _run(self, operation: str, key: str, quota: Quota, cost: int) -> Any:
         call = operands(operation, key, quota, cost)
-        return (await async_run(self._link, script_of(quota.algorithm, self._clock), [call]))[0]
+        script = script_of(quota.algorithm, len(quota.spans), self._clock)
+        return (await async_run(self._link, script, [call]))[0]

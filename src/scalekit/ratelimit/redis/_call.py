@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scalekit.errors import ConfigurationError
 from scalekit.ratelimit._limit import MICROSECONDS
 from scalekit.ratelimit._quota import Verdict
-from scalekit.ratelimit.redis._prelude import CLOCK
+from scalekit.ratelimit.redis._prelude import CLOCK, shape_of
 from scalekit.redis._script import Script
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def stored_key(key: str) -> bytes:
     return PREFIX + key.encode("utf-8", "surrogatepass")
 
 
-@lru_cache(maxsize=32)
-def script_of(algorithm: str, clock: str = CLOCK) -> Script:
-    """Return the script of an algorithm; `clock` are the lines of it that set the time."""
+@lru_cache(maxsize=128)
+def script_of(algorithm: str, count: int, clock: str = CLOCK) -> Script:
+    """Return the script of an algorithm for `count` limits; `clock` are the lines of it that set the time."""
     module, name = _HOMES[algorithm]
     source: str = getattr(import_module(f"scalekit.ratelimit.redis.{module}"), name)
-    return Script(clock + source)
+    return Script(clock + shape_of(count) + source)
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,7 @@ window before and of the current one.
 
 from __future__ import annotations
 
-from scalekit.ratelimit.redis._prelude import COUNTS, PREDECESSORS, PRELUDE
+from scalekit.ratelimit.redis._prelude import ADMITTED, COUNTS, PREDECESSORS, PRELUDE, REFUNDED
 
 _FORM = """
 local KIND, FORM, WIDTH, PER = 'C', 'I4I4', 8, 2
@@ -19,9 +19,9 @@ if operation == 'refund' then
     known[2 * i - 1] = math.max(0, before + math.min(0, current - cost))
     known[2 * i] = math.max(0, current - cost)
   end
-  redis.call('SET', key, saved(old, count), 'KEEPTTL')
-  return 0
-end
+"""
+
+_CHANGE = """
 
 if old ~= plan then
 """
@@ -49,7 +49,7 @@ end
 local admitted, reply = true, {}
 local late, over = at - now, 0
 for i = 1, n do
-  local units, window = limit(plan, i)
+  local units, window = limits[2 * i - 1], limits[2 * i]
   local before, current = known[2 * i - 1], known[2 * i]
   local passed = at % window
   local start = at - passed
@@ -81,19 +81,16 @@ for i = 1, n do
   end
 end
 if not admitted then
-  return told(reply, 3 * n)
+  return write(DENIAL, unpack(reply, 1, 3 * n))
 elseif operation == 'peek' then
-  return told(reply, 2 * n)
+  return write(ANSWER, unpack(reply, 1, 2 * n))
 end
 
 for i = 1, n do
-  local _, window = limit(plan, i)
+  local window = limits[2 * i]
   known[2 * i], reply[i] = known[2 * i] + cost, reply[i] - cost
   reply[n + i] = late + (window - at % window) + window
 end
-latest = at
-redis.call('SET', key, saved(plan, n), 'PX', ceil(over / 1000) + MARGIN)
-return told(reply, 2 * n)
 """
 
-SOURCE = PRELUDE + _FORM + COUNTS + _REFUND + PREDECESSORS + _RULE
+SOURCE = PRELUDE + _FORM + COUNTS + _REFUND + REFUNDED + _CHANGE + PREDECESSORS + _RULE + ADMITTED

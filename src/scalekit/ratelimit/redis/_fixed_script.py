@@ -5,7 +5,7 @@ The state of a key: "F", the latest admission, the plan, and the count of each l
 
 from __future__ import annotations
 
-from scalekit.ratelimit.redis._prelude import COUNTS, PREDECESSORS, PRELUDE
+from scalekit.ratelimit.redis._prelude import ADMITTED, COUNTS, PREDECESSORS, PRELUDE, REFUNDED
 
 _FORM = """
 local KIND, FORM, WIDTH, PER = 'F', 'I4', 4, 1
@@ -16,9 +16,9 @@ if operation == 'refund' then
   for i = 1, count do
     known[i] = math.max(0, known[i] - cost)
   end
-  redis.call('SET', key, saved(old, count), 'KEEPTTL')
-  return 0
-end
+"""
+
+_CHANGE = """
 
 if old ~= plan then
 """
@@ -34,7 +34,7 @@ end
 local admitted, reply = true, {}
 local over = 0  -- for the longest of them
 for i = 1, n do
-  local units, window = limit(plan, i)
+  local units, window = limits[2 * i - 1], limits[2 * i]
   local start = at - at % window
   local used, ends, retry = known[i], start + window - now, 0
   if start > latest then
@@ -53,19 +53,16 @@ for i = 1, n do
   end
 end
 if not admitted then
-  return told(reply, 3 * n)
+  return write(DENIAL, unpack(reply, 1, 3 * n))
 elseif operation == 'peek' then
-  return told(reply, 2 * n)
+  return write(ANSWER, unpack(reply, 1, 2 * n))
 end
 
 for i = 1, n do
-  local _, window = limit(plan, i)
+  local window = limits[2 * i]
   known[i], reply[i] = known[i] + cost, reply[i] - cost
   reply[n + i] = at - at % window + window - now
 end
-latest = at
-redis.call('SET', key, saved(plan, n), 'PX', ceil(over / 1000) + MARGIN)
-return told(reply, 2 * n)
 """
 
-SOURCE = PRELUDE + _FORM + COUNTS + _REFUND + PREDECESSORS + _RULE
+SOURCE = PRELUDE + _FORM + COUNTS + _REFUND + REFUNDED + _CHANGE + PREDECESSORS + _RULE + ADMITTED

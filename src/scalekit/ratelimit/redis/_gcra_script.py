@@ -7,7 +7,7 @@ product larger, only the sign of a difference is asked for.
 
 from __future__ import annotations
 
-from scalekit.ratelimit.redis._prelude import COUNTS, PREDECESSORS, PRELUDE
+from scalekit.ratelimit.redis._prelude import ADMITTED, COUNTS, PREDECESSORS, PRELUDE, REFUNDED
 
 _FORM = """
 local KIND, FORM, WIDTH, PER = 'G', 'd', 8, 1
@@ -27,9 +27,9 @@ if operation == 'refund' then
     local _, interval = terms(units, window)
     known[i] = math.max(0, known[i] - cost * interval)
   end
-  redis.call('SET', key, saved(old, count), 'KEEPTTL')
-  return 0
-end
+"""
+
+_CHANGE = """
 
 if old ~= plan then
 """
@@ -40,7 +40,7 @@ _RULE = """
     local units, window = limit(old, from[i])
     local _, interval = terms(units, window)
     local used = ceil(known[from[i]] / interval)
-    units, window = limit(plan, i)
+    units, window = limits[2 * i - 1], limits[2 * i]
     _, interval = terms(units, window)
     taken[i] = math.min(used, units) * interval
   end
@@ -50,7 +50,7 @@ end
 local admitted, reply, scales, intervals = true, {}, {}, {}
 local late, passed = at - now, at - latest
 for i = 1, n do
-  local units, window = limit(plan, i)
+  local units, window = limits[2 * i - 1], limits[2 * i]
   local scale, interval = terms(units, window)
   local backlog = known[i] - passed * scale
   if backlog < 0 then
@@ -67,9 +67,9 @@ for i = 1, n do
   known[i], scales[i], intervals[i] = backlog, scale, interval
 end
 if not admitted then
-  return told(reply, 3 * n)
+  return write(DENIAL, unpack(reply, 1, 3 * n))
 elseif operation == 'peek' then
-  return told(reply, 2 * n)
+  return write(ANSWER, unpack(reply, 1, 2 * n))
 end
 
 local over = 0
@@ -81,9 +81,6 @@ for i = 1, n do
     over = reset
   end
 end
-latest = at
-redis.call('SET', key, saved(plan, n), 'PX', ceil(over / 1000) + MARGIN)
-return told(reply, 2 * n)
 """
 
-SOURCE = PRELUDE + _FORM + COUNTS + _REFUND + PREDECESSORS + _RULE
+SOURCE = PRELUDE + _FORM + COUNTS + _REFUND + REFUNDED + _CHANGE + PREDECESSORS + _RULE + ADMITTED

@@ -17,7 +17,7 @@ if old ~= plan then
       c = c + 1
       counts[j], places[j] = since(c, ceil(units / 65535), oldest_part(window)), c
     else
-      counts[j] = logged_since(at - window)
+      counts[j] = logged_since(at - window, size)
     end
   end
 
@@ -27,7 +27,7 @@ _STATE = """
   local heads, sums = '', ''
   local largest, longest, taken = 0, 0, 0
   for i = 1, n do
-    local units, window = limit(plan, i)
+    local units, window = limits[2 * i - 1], limits[2 * i]
     local was, was_window = limit(old, from[i])
     local consumed, place = math.min(counts[from[i]], units), places[from[i]]
     if units > EXACT then

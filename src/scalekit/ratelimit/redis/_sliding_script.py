@@ -26,7 +26,7 @@ from scalekit.ratelimit.redis._sliding_change import CHANGE
 
 _STATE = """
 local SLOT = 8
-local NEARBY = 128  -- slots read together with the header; beyond them one read per step of a search
+local NEARBY = 512  -- slots read together with the header; beyond them one read per step of a search
 local PARTS, SUMS, WRAP = 192, 193, 65536
 
 -- Offsets of what follows the plan: newest and total of each large limit, their sums, the ring.
@@ -92,8 +92,9 @@ local function nth_oldest(n)
   return (read('>d', redis.call('GETRANGE', key, offset, offset + SLOT - 1)))
 end
 
-local function logged_since(cut)
-  local low, high = 0, size
+-- Units after `cut`; of more than `most` it is `most`.
+local function logged_since(cut, most)
+  local low, high = most < size and size - most or 0, size
   while low < high do
     local middle = floor((low + high) / 2)
     if nth_oldest(middle) > cut then
@@ -153,7 +154,8 @@ if operation == 'refund' then
     head = (head - taken) % size
     put_run(ring_at, size, head, taken, write('>d', VACANT))
   end
-  put(0, KIND .. write('>ddI4I4I2', latest, span, head, size, count) .. old .. heads)  -- its expiry stays
+  -- Its time to live stays.
+  put(0, KIND .. write('>ddI4I4I2', latest, span, head, size, count) .. old .. heads)
   return 0
 end
 """
@@ -161,12 +163,12 @@ end
 _RULE = """
 local used, admitted, c, largest, longest = {}, true, 0, 0, 0
 for i = 1, n do
-  local units, window = limit(plan, i)
+  local units, window = limits[2 * i - 1], limits[2 * i]
   if units > EXACT then
     c = c + 1
     used[i] = since(c, ceil(units / 65535), oldest_part(window))
   else
-    used[i] = logged_since(at - window)
+    used[i] = logged_since(at - window, units)
     largest, longest = math.max(largest, units), math.max(longest, window)
   end
   admitted = admitted and used[i] + cost <= units
@@ -191,7 +193,7 @@ if operation == 'peek' or not admitted then
   local newest = largest > 0 and nth_oldest(size - 1)
   c = 0
   for i = 1, n do
-    local units, window = limit(plan, i)
+    local units, window = limits[2 * i - 1], limits[2 * i]
     local reset, retry, count = 0, 0, used[i]
     local denied = count + cost > units
     if denied and cost > units then
@@ -218,7 +220,7 @@ if operation == 'peek' or not admitted then
     end
     reply[i], reply[n + i], reply[2 * n + i] = math.max(0, units - count), reset, retry
   end
-  return told(reply, admitted and 2 * n or 3 * n)
+  return write(admitted and ANSWER or DENIAL, unpack(reply, 1, admitted and 2 * n or 3 * n))
 end
 
 latest = at
@@ -241,7 +243,7 @@ end
 local heads, over = '', largest > 0 and at + span or 0
 c = 0
 for i = 1, n do
-  local units, window = limit(plan, i)
+  local units, window = limits[2 * i - 1], limits[2 * i]
   local back = at + window
   if units > EXACT then
     c = c + 1
@@ -265,7 +267,7 @@ if stored then
 else
   redis.call('SET', key, state, 'PX', ceil((over - now) / 1000) + MARGIN)
 end
-return told(reply, 2 * n)
+return write(ANSWER, unpack(reply, 1, 2 * n))
 """
 
 _BODY = _STATE + _REFUND + CHANGE + _RULE
