@@ -114,6 +114,23 @@ def test_denials_long_ago_do_not_count(face):
     assert one.denials(1).banned
 
 
+@pytest.mark.parametrize(("last", "banned"), [(3_599, True), (3_600, False), (3_700, False)])
+def test_each_denial_counts_for_as_long_as_was_said(face, last, banned):
+    one = face("1/s", penalty=Penalty(after=3, within="1h"))
+    for wait in (0, 1_800, last - 1_800):
+        one.clock.advance(wait)
+        decision = one.denials(1)
+    assert decision.banned is banned
+
+
+def test_after_a_ban_the_denials_count_anew(face):
+    one = face("1/s", penalty=Penalty(after=2, within="1h", ban="10m"))
+    one.denials(2)
+    one.clock.advance(10 * MINUTE)
+    assert not one.denials(1).banned
+    assert one.denials(1).retry_after == 20 * MINUTE
+
+
 def test_a_reset_lifts_the_ban_and_forgets(face):
     one = face("1/s", penalty=Penalty(after=1, ban="10m"))
     one.denials(1)
@@ -188,6 +205,7 @@ def test_a_shadow_consumes_as_the_limiter_would(face):
         other.clock.advance(11)
         mine, theirs = one.hit("k", cost=2), other.hit("k", cost=2)
         assert mine.shadowed is not theirs.allowed
+        assert not theirs.shadowed
         assert mine.states == theirs.states
 
 
