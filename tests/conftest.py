@@ -14,12 +14,14 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
+from tests.servers import memcached as memcacheds
 from tests.servers import pgbouncer as pgbouncers
 from tests.servers import postgres as postgresql
 from tests.servers import redis as redises
 from tests.servers.cluster import RedisCluster
 from tests.servers.database import fresh_database
 from tests.servers.lifeline import Server
+from tests.servers.memcached import Memcached
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresServer
 from tests.servers.redis import ExternalRedis, RedisServer
@@ -49,6 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         absent |= {"postgres", "pgbouncer", "starts_servers"}
     if pgbouncers.binary() is None:
         absent |= {"pgbouncer"}
+    if memcacheds.binary() is None:
+        absent |= {"memcached"}
     left_out = [item for item in items if absent.intersection(getattr(item, "fixturenames", ()))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -58,7 +62,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_header() -> list[str]:
     redis = (REDIS_URL and "REDIS_URL") or ", ".join(redises.flavours()) or "none"
     postgres = (DATABASE_URL and "DATABASE_URL") or next(iter(postgresql.flavours()), "none")
-    return [f"servers: Redis: {redis}; PostgreSQL: {postgres}; PgBouncer: {pgbouncers.binary() or 'none'}"]
+    pgbouncer, memcached = pgbouncers.binary() or "none", memcacheds.binary() or "none"
+    return [
+        f"servers: Redis: {redis}; PostgreSQL: {postgres}; PgBouncer: {pgbouncer}; Memcached: {memcached}"
+    ]
 
 
 @pytest.fixture
@@ -240,3 +247,12 @@ def pgbouncer(_shared_postgres: PostgresServer, postgres_url: str) -> Iterator[C
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="module")
+def memcached() -> Iterator[Memcached]:
+    """A server for a module, for `.url`. Such tests are collected only where the system has Memcached."""
+    server = Memcached()
+    server.start()
+    yield server
+    server.close()

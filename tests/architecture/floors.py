@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 GROUND = ("errors", "events", "_time", "_lazy", "_extras", "_breaker")
 FACES = ("_sync", "_async")
+# What the stores on one kind of server share.
+SERVERS = {("redis",), ("sqlalchemy",)}
 # A rule decides; what reads clocks, waits, locks or talks belongs in a face or a store.
 IMPURE = frozenset(
     {"asyncio", "concurrent", "logging", "multiprocessing", "os", "random", "select", "signal", "socket"}
@@ -30,7 +32,7 @@ def floor(module: Module) -> int | None:  # noqa: PLR0911  # a table, one line p
             return 5
         case (name,) if name in GROUND:
             return 0
-        case ("redis", *_):
+        case ("redis" | "sqlalchemy", *_):
             return 1
         case (block,) if block in BLOCKS:
             return 4
@@ -96,7 +98,7 @@ def _refusal(module: Module, target: Module) -> str | None:
     assert own is not None
     if module.block and target.block and module.block != target.block:
         return "blocks never import each other"
-    if is_rule(module) and target.parts[:1] == ("redis",):
+    if is_rule(module) and target.parts[:1] in SERVERS:
         return "rules know no server"
     if own == other:
         same_house = module.parts[:1] == target.parts[:1]
@@ -109,7 +111,7 @@ def _third_party_problems(module: Module, own: str, *, tools: frozenset[str] = f
     level = floor(module)
     found = {found.module.partition(".")[0]: found.line for found in imports(module) if found.module}
     foreign = sorted({CARRIERS.get(name, name) for name in found} - sys.stdlib_module_names - tools - {own})
-    allowed = 1 if level == 2 or module.parts[:1] == ("redis",) else 0
+    allowed = 1 if level == 2 or module.parts[:1] in SERVERS else 0
     if tools or len(foreign) <= allowed:
         return [f"{module.name} imports {name}" for name in foreign] if tools else []
     limit = "at most one third-party package" if allowed else "no third-party package"

@@ -19,6 +19,7 @@ IMPURE: dict[str, str] = {
     "cache._pending": "a queue that threads share",
     "cache._chance": "chance itself",
     "cache._unseen": "the log of what no caller sees, which threads share",
+    "ratelimit._clocks": "what tells a limiter the time",
     "cache._exclusive": "one call at a time in what lives in memory: a lock is its whole purpose",
 }
 
@@ -54,6 +55,12 @@ GROUND = {"errors.py": "", "_lazy.py": ""}
             {"cache/_rule.py": "from scalekit.redis import L", "redis/__init__.py": "L = 1"},
             "rules know no server",
         ),
+        (
+            {"cache/_rule.py": "from scalekit.sqlalchemy._run import R", "sqlalchemy/_run.py": "R = 1"},
+            "rules know no server",
+        ),
+        ({"sqlalchemy/_run.py": "from scalekit.cache import _r", "cache/_r.py": ""}, "floor 1"),
+        ({"sqlalchemy/_run.py": "import sqlalchemy, redis"}, "at most one third-party package"),
         (
             {"cache/_rule.py": "from scalekit.cache.memory import M", "cache/memory.py": "M = 1"},
             "reach up to floor 2",

@@ -97,6 +97,20 @@ def test_x_headers_speak_of_the_tightest_limit_in_epoch_seconds(clock):
     assert both == one.hit("k").headers("ietf") | one.hit("k").headers("x-ratelimit")
 
 
+def test_the_reset_in_epoch_seconds_is_that_of_the_moment_of_the_hit(clock):
+    wall = ManualClock()
+    one = RateLimiter("1/m", clock=clock, wall_clock=lambda: 1_700_000_000.25 + wall())
+    decision = one.hit("k")
+    fields = decision.headers("x-ratelimit")
+    for moved in (clock, wall):
+        moved.advance(7)
+    assert decision.headers("x-ratelimit") == fields
+    carried = pickle.loads(pickle.dumps(decision))
+    for moved in (clock, wall):
+        moved.advance(7)
+    assert carried.headers("both") == decision.headers("both")
+
+
 @pytest.mark.parametrize("style", ["legacy", "", None, 1])
 def test_bad_styles_are_refused(clock, style):
     with pytest.raises(ConfigurationError, match=r"expected style .*; got "):

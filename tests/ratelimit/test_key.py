@@ -78,6 +78,15 @@ def test_two_keys_are_never_stored_as_one(first, second):
     assert all(len(text) <= 300 for text in stored)
 
 
+def test_without_a_prefix_a_hash_of_a_key_is_another_key():
+    hashed = unusual_key("", "x" * 201)
+    assert len(hashed) <= 300
+    assert hashed != unusual_key("", "x" * 202)
+    assert unusual_key("", hashed) != hashed
+    for key in (hashed[1:], hashed.lstrip("#"), "x" * 200):
+        assert unusual_key("", key) == key != hashed
+
+
 def test_a_hash_of_a_key_is_another_key():
     prefix = prefix_of("api")
     hashed = unusual_key(prefix, "x" * 201)

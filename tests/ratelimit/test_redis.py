@@ -111,6 +111,7 @@ with RedisLink.from_url(url, timeout="5s") as link:
         store=RedisRateLimitStore(link),
         clock=lambda: time.monotonic() + int(skew),
         algorithm=algorithm,
+        on_error="raise",
     )
     limiter.peek(key)
     print("ready", flush=True)

@@ -349,7 +349,7 @@ def test_an_async_store_is_a_type_error():
 
 def test_a_store_that_fails_is_not_a_denial(clock):
     store = flaky(MemoryRateLimitStore(), fails=[False, True])
-    limiter = RateLimiter("5/s", store=store, clock=clock)
+    limiter = RateLimiter("5/s", store=store, clock=clock, on_error="raise")
     assert limiter.hit("k").remaining == 4
     with pytest.raises(BackendError):
         limiter.hit("k")

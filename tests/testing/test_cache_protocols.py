@@ -41,7 +41,9 @@ def test_what_the_store_has_not_is_skipped_where_nothing_is_said(pytester):
             def store(self):
                 return MemoryCacheStore()
     """)
-    outcome = pytester.runpytest("-p", "no:randomly", "-rs", "-k", " or ".join([*BATCHES, *INDEX, *LEASES]))
+    outcome = pytester.runpytest_subprocess(
+        "-p", "no:randomly", "-rs", "-k", " or ".join([*BATCHES, *INDEX, *LEASES])
+    )
     outcome.assert_outcomes(passed=len(INDEX), skipped=len(BATCHES) + len(LEASES), deselected=None)
     outcome.stdout.fnmatch_lines(["SKIPPED*MemoryCacheStore is no LeasingCacheStore"])
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import threading
 import time
 
 import pytest
 
+from scalekit.errors import ConfigurationError
 from scalekit.ratelimit import MemoryRateLimitStore, Quota, Verdict
+from scalekit.ratelimit._quota import ALGORITHMS
 from scalekit.testing import RateLimitStoreSuite
 from scalekit.testing._driver import Driver
 from scalekit.testing._ratelimit_calls import Rule
@@ -24,9 +27,12 @@ def red(store, tests=ALL, suite_class=RateLimitStoreSuite):
         suite = suite_class()
         with Driver() as suite._driver:
             suite._store = store()
+            test = getattr(suite, name)
+            cases = [(algorithm,) for algorithm in ALGORITHMS] if inspect.signature(test).parameters else [()]
             try:
-                getattr(suite, name)()
-            except Exception:
+                for case in cases:
+                    test(*case)
+            except (Exception, pytest.fail.Exception):
                 failed.add(name)
     return failed
 
@@ -319,6 +325,101 @@ def test_a_planted_fault_turns_it_red(store, test):
 @pytest.mark.parametrize("store", [Plain, lambda: Twin(Plain()), MemoryRateLimitStore])
 def test_a_right_store_is_green(store):
     assert red(store) == set()
+
+
+class OneRuleForAll(Plain):
+    def log(self, key, quota):
+        return self.logs.setdefault(key, Rule(Quota(quota.limits, "sliding-log")))
+
+
+def test_a_store_that_takes_any_algorithm_for_its_own_is_red():
+    name = "test_any_history_agrees_with_the_rule"
+    assert red(OneRuleForAll, [name]) == {name}
+
+
+def test_a_store_has_to_refuse_what_it_does_not_know():
+    class Fewer(RateLimitStoreSuite):
+        algorithms = ("sliding-log",)
+
+    name = "test_any_history_agrees_with_the_rule"
+    assert red(Plain, [name], Fewer) == {name}
+
+
+class ServesLess(RateLimitStoreSuite):
+    several_limits = False
+    refunds = False
+    exact_remaining = False
+
+
+class Refuses(Plain):
+    """Right for a store that serves less, unless a subclass plants a fault."""
+
+    def check(self, quota):
+        if len(quota.limits) > 1:
+            raise ConfigurationError("limits", quota.limits, "as a single one")
+
+    def hit(self, key, quota, cost, now, /):
+        self.check(quota)
+        return super().hit(key, quota, cost, now)
+
+    def peek(self, key, quota, cost, now, /):
+        self.check(quota)
+        return super().peek(key, quota, cost, now)
+
+    def refund(self, key, quota, cost, now, /):
+        raise ConfigurationError("store", self, "as one that takes units back")
+
+
+class TakesSeveral(Refuses):
+    def hit(self, key, quota, cost, now, /):
+        return Plain.hit(self, key, quota, cost, now)
+
+
+class PeeksAtSeveral(Refuses):
+    def peek(self, key, quota, cost, now, /):
+        return Plain.peek(self, key, quota, cost, now)
+
+
+class IgnoresRefunds(Refuses):
+    def refund(self, key, quota, cost, now, /):
+        pass
+
+
+class TellsWhatIsLeftLater(Refuses):
+    """Judges in one step, and looks in another how much is left."""
+
+    def hit(self, key, quota, cost, now, /):
+        verdict = super().hit(key, quota, cost, now)
+        time.sleep(0)
+        left = self.peek(key, quota, cost, now).remaining
+        return Verdict(verdict.allowed, verdict.retry, left, verdict.reset)
+
+
+class AdmitsOneTooManyOfFew(Refuses):
+    def hit(self, key, quota, cost, now, /):
+        return super().hit(key, widened(quota, by=1), cost, now)
+
+
+@pytest.mark.parametrize("store", [Plain, TakesSeveral, PeeksAtSeveral, IgnoresRefunds])
+def test_what_is_not_served_has_to_be_refused(store):
+    name = "test_what_is_not_served_is_refused"
+    assert red(store, [name], ServesLess) == {name}
+
+
+@pytest.mark.parametrize("store", [Refuses, lambda: Twin(Refuses()), TellsWhatIsLeftLater])
+def test_a_store_that_serves_less_is_green(store):
+    assert red(store, suite_class=ServesLess) == set()
+
+
+def test_a_store_that_serves_less_is_held_to_what_it_serves():
+    assert "test_concurrent_hits_admit_exactly_the_limit" in red(
+        AdmitsOneTooManyOfFew, suite_class=ServesLess
+    )
+
+
+def test_a_store_that_tells_later_what_is_left_has_to_say_so():
+    name = "test_concurrent_hits_admit_exactly_the_limit"
+    assert red(TellsWhatIsLeftLater, [name], type("", (ServesLess,), {"exact_remaining": True})) == {name}
 
 
 class TestWithAServersClock(RateLimitStoreSuite):

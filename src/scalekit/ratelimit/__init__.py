@@ -11,6 +11,7 @@ __all__ = [  # noqa: RUF022  # the house sorts plainly, constants among the rest
     "MemoryRateLimitStore",
     "NEVER",
     "NonblockingRateLimitStore",
+    "Penalty",
     "Quota",
     "RateLimitEvent",
     "RateLimitStore",
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from scalekit.ratelimit._events import RateLimitEvent as RateLimitEvent
     from scalekit.ratelimit._key import client_key as client_key
     from scalekit.ratelimit._limit import Limit as Limit
+    from scalekit.ratelimit._penalty import Penalty as Penalty
     from scalekit.ratelimit._quota import NEVER as NEVER
     from scalekit.ratelimit._quota import Quota as Quota
     from scalekit.ratelimit._quota import Verdict as Verdict
@@ -44,6 +46,7 @@ else:
             "_events": ["RateLimitEvent"],
             "_key": ["client_key"],
             "_limit": ["Limit"],
+            "_penalty": ["Penalty"],
             "_quota": ["NEVER", "Quota", "Verdict"],
             "_sync": ["RateLimiter"],
             "memory": ["MemoryRateLimitStore"],

@@ -88,3 +88,10 @@ def fitting_callables(**callables: object) -> None:
     for parameter, value in callables.items():
         if not callable(value):
             raise ConfigurationError(parameter, value, "as a callable")
+
+
+def fitting_flag(parameter: str, value: bool) -> bool:  # noqa: FBT001  # it is what is looked at
+    """Return `value` if it is True or False; raises `ConfigurationError` for anything else."""
+    if not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(parameter, value, "as True or False")
+    return value

@@ -60,13 +60,15 @@ def unusual_key(prefix: str, key: object) -> str:
     """Return the stored form of a key that is not a short `str`; raises `ConfigurationError`.
 
     A long key is hashed, so that no store has to hold it. The prefix ends in ":", and a hashed key has
-    "#" before that, which no limiter's name contains: it can never equal a key that was not hashed.
+    "#" before that, which no limiter's name contains: it can never equal a key that was not hashed. Without
+    a prefix it is longer than those.
     """
     if not isinstance(key, str):
         raise ConfigurationError("key", key, "as a str")
     if len(key) <= LONGEST_KEY:
         return prefix + str(key)
-    return f"{prefix[:-1]}#:{_digest(key.encode('utf-8', 'surrogatepass'), 32).hex()}"
+    digest = _digest(key.encode("utf-8", "surrogatepass"), 32).hex()
+    return f"{prefix[:-1]}#:{digest}" if prefix else digest.rjust(LONGEST_KEY + 1, "#")
 
 
 def _digest(data: bytes, size: int, key: bytes = b"") -> bytes:

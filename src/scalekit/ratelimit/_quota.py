@@ -146,6 +146,12 @@ class Verdict:
         return f"Verdict({fields})"
 
 
+class Uncounted(Verdict):
+    """A verdict that was given without a look at what the key has consumed: it says nothing of the limits."""
+
+    __slots__ = ()
+
+
 def checked_cost(cost: object) -> int:
     """Return `cost` if it is an integer >= 1; raises `ConfigurationError` for anything else."""
     if isinstance(cost, bool) or not isinstance(cost, int) or cost < 1:

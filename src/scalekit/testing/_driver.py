@@ -33,9 +33,9 @@ class Driver:
         """Close the event loop, cancelling what still runs on it."""
         self._runner.close()
 
-    def __call__(self, method: Callable[..., Any], /, *args: Any) -> Any:
+    def __call__(self, method: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
         """Call `method` and return its result, awaited where it is awaitable."""
-        result = method(*args)
+        result = method(*args, **options)
         return self._runner.run(_awaited(result)) if inspect.isawaitable(result) else result
 
     def concurrently(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -31,6 +31,7 @@ class RateLimitStoreCalls:
 
     slack: ClassVar[int] = 0
     window: ClassVar[int] = 1_000_000
+    several_limits: ClassVar[bool] = True
 
     _driver: Driver
     _store: Any
@@ -86,6 +87,10 @@ class RateLimitStoreCalls:
         finally:
             sys.setswitchinterval(interval)
         return [answer for part in answers for answer in part]
+
+    def _quota(self, *spans: tuple[int, int]) -> Quota:
+        """Return a quota of limits in (units, microseconds); of the first, where only one is served."""
+        return Quota([limit(*span) for span in (spans if self.several_limits else spans[:1])])
 
     def _near(self, actual: int, expected: int) -> bool:
         return abs(actual - expected) <= self.slack

@@ -23,7 +23,7 @@ from tests.architecture.extras import run_without
 from tests.cache.sqlalchemy.conftest import NOW, SLOT
 
 SYNC, ASYNC = SQLAlchemyCacheStore, AsyncSQLAlchemyCacheStore
-OWN = "of the cache's own with poolclass=StaticPool"
+OWN = "of the store's own with poolclass=StaticPool"
 SHARED = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
 
 

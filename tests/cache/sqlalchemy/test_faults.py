@@ -18,10 +18,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from scalekit.cache import Cache, Entry, Snapshot
-from scalekit.cache.sqlalchemy import SQLAlchemyCacheStore, _deadline
-from scalekit.cache.sqlalchemy._async_deadline import LoopDeadline
-from scalekit.cache.sqlalchemy._deadline import Deadline
+from scalekit.cache.sqlalchemy import SQLAlchemyCacheStore
 from scalekit.errors import BackendError, BackendTimeout, BackendUnavailable
+from scalekit.sqlalchemy import _deadline
+from scalekit.sqlalchemy._async_deadline import LoopDeadline
+from scalekit.sqlalchemy._deadline import Deadline
 from scalekit.testing._cache_probe import place
 from tests.cache.sqlalchemy.conftest import NOW, SLOT, loses, new_world
 
@@ -463,6 +464,24 @@ def test_a_file_that_another_process_has_locked(world, tmp_path):
     assert world.value() == "value"
     world.call("invalidate", ["shop:t"])
     world.missed()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "aiosqlite"])
+def test_a_reader_that_keeps_a_commit_waiting(world, tmp_path):
+    """Without WAL it can: the write is an error then, leaves no lock, and does not come with the next one."""
+    world.put("value")
+    world.store = world.new_store(world.new_engine(connect_args={"timeout": 0.05}), breaker_failures=9)
+    with sqlite3.connect(f"{tmp_path}/cache.db", isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute(f"SELECT count(*) FROM {world.table}").fetchall()
+        assert isinstance(told(world.put, "lost"), BackendTimeout)
+        reader.execute("ROLLBACK")
+    reader.close()
+    with sqlite3.connect(f"{tmp_path}/cache.db", timeout=0) as other:
+        other.execute(f"UPDATE {world.table} SET kept = kept")
+    other.close()
+    assert world.put("other", slot=place("shop:other", "shop:"))
+    assert world.value() == "value"
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "aiosqlite"])

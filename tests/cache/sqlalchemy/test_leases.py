@@ -251,7 +251,7 @@ def test_a_store_that_fails_costs_loads_and_no_election(world):
     """Values come all the same, where not one call of the store succeeds."""
     world.call("create_all")
     broken = world.new_store(table=f"{world.table}_missing")
-    broken._database._definition = "SELECT 1"  # the table is missed, and not made
+    broken._database._definitions = ["SELECT 1"]  # the table is missed, and not made
     face = (AsyncCache if world.is_async else Cache)(broken)
     loads = itertools.count()
 

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from scalekit.cache import Entry
-from scalekit.cache.sqlalchemy import SQLAlchemyCacheStore, _database
+from scalekit.cache.sqlalchemy import SQLAlchemyCacheStore
+from scalekit.sqlalchemy import _database
 from scalekit.testing._cache_probe import place
 from tests.cache.sqlalchemy import racer
 from tests.cache.sqlalchemy.conftest import NOW

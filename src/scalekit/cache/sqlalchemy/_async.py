@@ -8,22 +8,22 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scalekit._extras import require
+from scalekit.cache.sqlalchemy._clock import milliseconds
 from scalekit.cache.sqlalchemy._leases import Leases, pauses
 from scalekit.cache.sqlalchemy._record import key_name, tag_name
-from scalekit.cache.sqlalchemy._statements import pieces
+from scalekit.cache.sqlalchemy._statements import Statements, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import MetaData
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from scalekit._time import Clock, Duration
     from scalekit.cache._entry import Entry, Slot, Snapshot
-    from scalekit.cache.sqlalchemy._database import Database
 
 
 class AsyncSQLAlchemyCacheStore:
@@ -44,19 +44,23 @@ class AsyncSQLAlchemyCacheStore:
     ) -> None:
         require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
         from scalekit.cache.sqlalchemy._batches import BatchOperations  # noqa: PLC0415  # needs SQLAlchemy
-        from scalekit.cache.sqlalchemy._database import Database  # noqa: PLC0415  # as above
-        from scalekit.cache.sqlalchemy._engine import async_sync_engine  # noqa: PLC0415  # as above
+        from scalekit.cache.sqlalchemy._table import table_of  # noqa: PLC0415  # as above
+        from scalekit.sqlalchemy._async_caller import async_caller  # noqa: PLC0415  # as above
+        from scalekit.sqlalchemy._database import Database  # noqa: PLC0415  # as above
+        from scalekit.sqlalchemy._engine import async_sync_engine  # noqa: PLC0415  # as above
 
         self._database = Database(
-            async_sync_engine(engine),
-            table=table,
-            wall_clock=wall_clock,
+            async_sync_engine(engine, store="AsyncSQLAlchemyCacheStore"),
+            table=partial(table_of, table),
+            level="AUTOCOMMIT",
             timeout=timeout,
             breaker_failures=breaker_failures,
             breaker_reset=breaker_reset,
         )
-        self._operations = BatchOperations(self._database.statements, self._database.clock)
-        self._leases = Leases(self._database.statements, self._database.clock)
+        clock = milliseconds(wall_clock, self._database.dialect)
+        statements = Statements(self._database.name, self._database.dialect, self._database.mark)
+        self._operations = BatchOperations(statements, clock)
+        self._leases = Leases(statements, clock)
         self._call = async_caller(self._database)
 
     @property
@@ -142,11 +146,3 @@ class AsyncSQLAlchemyCacheStore:
             if life <= 0:
                 return
             await asyncio.sleep(min(pause, left, life))
-
-
-def async_caller(database: Database) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return what does an operation in a greenlet: by its name, its function, and further arguments."""
-    from scalekit.cache.sqlalchemy._async_deadline import spawned_in_time  # noqa: PLC0415  # needs SQLAlchemy
-    from scalekit.cache.sqlalchemy._unbroken import spawned_unbroken  # noqa: PLC0415  # as above
-
-    return partial(spawned_in_time if database.dialect.remote else spawned_unbroken, database)

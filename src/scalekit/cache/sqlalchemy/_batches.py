@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from scalekit.cache._entry import Entry, Slot, Snapshot
-    from scalekit.cache.sqlalchemy._run import Run
+    from scalekit.sqlalchemy._run import Run
 
 
 class BatchOperations(Operations):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.util import await_only
 
-from scalekit.cache.sqlalchemy._alarms import Alarms
+from scalekit.sqlalchemy._alarms import Alarms
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Iterator

@@ -14,8 +14,8 @@ from scalekit.cache.sqlalchemy._record import lease_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from scalekit.cache.sqlalchemy._run import Run
     from scalekit.cache.sqlalchemy._statements import Statements
+    from scalekit.sqlalchemy._run import Run
 
 _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.05

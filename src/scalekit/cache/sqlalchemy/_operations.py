@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from scalekit.cache._entry import Slot
-    from scalekit.cache.sqlalchemy._run import Run
     from scalekit.cache.sqlalchemy._statements import Statements
+    from scalekit.sqlalchemy._run import Run
 
 # A write in 32 looks at 64 rows, so on average two at each write: what is over is gone after as many writes
 # as there are rows, and no write looks at more. A chance, not a count: some processes write only a few times.

@@ -19,21 +19,17 @@ transaction of its own, and sent again when nobody knows whether it arrived.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
-from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
-from scalekit.cache.sqlalchemy._dialect import DATABASE_CLOCK
+from scalekit.sqlalchemy._dialect import DATABASE_CLOCK, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from scalekit.cache.sqlalchemy._dialect import Dialect
+    from scalekit.sqlalchemy._dialect import Dialect
 
 T = TypeVar("T")
-
-_PARAMETER = re.compile(r"\?")
 
 # A statement has 32,766 parameters at most on SQLite, 32,767 through asyncpg. Per name it has four at most;
 # six per write, and two for each of up to `NAMES` tags.
@@ -50,14 +46,6 @@ def parts(items: list[T]) -> Iterator[list[T]]:
     """Yield `items`, names or what has one each, in lists that a statement can take."""
     for at in range(0, len(items), NAMES):
         yield items[at : at + NAMES]
-
-
-def rendered(sql: str, mark: str) -> str:
-    """Return `sql`, whose parameters are `?`, with the driver's `mark`."""
-    if mark == "$":
-        numbers = count(1)
-        return _PARAMETER.sub(lambda _: f"${next(numbers)}", sql)
-    return sql if mark == "?" else sql.replace("?", mark)
 
 
 def _list(item: str, number: int, separator: str = ", ") -> str:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import time
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scalekit._extras import require
-from scalekit.cache.sqlalchemy._deadline import connect_in_time, run_in_time
+from scalekit.cache.sqlalchemy._clock import milliseconds
 from scalekit.cache.sqlalchemy._leases import Leases, pauses
 from scalekit.cache.sqlalchemy._record import key_name, tag_name
-from scalekit.cache.sqlalchemy._statements import pieces
+from scalekit.cache.sqlalchemy._statements import Statements, pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import Engine, MetaData
 
     from scalekit._time import Clock, Duration
     from scalekit.cache._entry import Entry, Slot, Snapshot
-    from scalekit.cache.sqlalchemy._database import Database
 
 
 class SQLAlchemyCacheStore:
@@ -63,19 +62,23 @@ class SQLAlchemyCacheStore:
     ) -> None:
         require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
         from scalekit.cache.sqlalchemy._batches import BatchOperations  # noqa: PLC0415  # needs SQLAlchemy
-        from scalekit.cache.sqlalchemy._database import Database  # noqa: PLC0415  # as above
-        from scalekit.cache.sqlalchemy._engine import sync_engine  # noqa: PLC0415  # as above
+        from scalekit.cache.sqlalchemy._table import table_of  # noqa: PLC0415  # as above
+        from scalekit.sqlalchemy._caller import caller  # noqa: PLC0415  # as above
+        from scalekit.sqlalchemy._database import Database  # noqa: PLC0415  # as above
+        from scalekit.sqlalchemy._engine import sync_engine  # noqa: PLC0415  # as above
 
         self._database = Database(
-            sync_engine(engine),
-            table=table,
-            wall_clock=wall_clock,
+            sync_engine(engine, store="SQLAlchemyCacheStore"),
+            table=partial(table_of, table),
+            level="AUTOCOMMIT",
             timeout=timeout,
             breaker_failures=breaker_failures,
             breaker_reset=breaker_reset,
         )
-        self._operations = BatchOperations(self._database.statements, self._database.clock)
-        self._leases = Leases(self._database.statements, self._database.clock)
+        clock = milliseconds(wall_clock, self._database.dialect)
+        statements = Statements(self._database.name, self._database.dialect, self._database.mark)
+        self._operations = BatchOperations(statements, clock)
+        self._leases = Leases(statements, clock)
         self._call = caller(self._database)
 
     @property
@@ -164,11 +167,3 @@ class SQLAlchemyCacheStore:
             if life <= 0:
                 return
             time.sleep(min(pause, left, life))
-
-
-def caller(database: Database) -> Callable[..., Any]:
-    """Return what does an operation: by its name, its function, and further arguments."""
-    if not database.dialect.remote:
-        return partial(database.call, None)
-    database.listen("do_connect", connect_in_time)
-    return partial(run_in_time, database.timeout, database.call)

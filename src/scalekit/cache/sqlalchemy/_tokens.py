@@ -13,8 +13,8 @@ from scalekit.cache.sqlalchemy._statements import parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from scalekit.cache.sqlalchemy._run import Run
     from scalekit.cache.sqlalchemy._statements import Statements
+    from scalekit.sqlalchemy._run import Run
 
 HOUR = 3_600_000
 """Milliseconds for which the row of a key is kept beyond its entry: for so long a load may take."""

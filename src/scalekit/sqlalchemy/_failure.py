@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from sqlalchemy.exc import DBAPIError, MissingGreenlet, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
-from scalekit.cache.sqlalchemy import _dialect
+from scalekit.sqlalchemy import _dialect
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

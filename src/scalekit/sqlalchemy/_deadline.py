@@ -13,14 +13,14 @@ from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from scalekit.cache.sqlalchemy._alarms import Alarms
+from scalekit.sqlalchemy._alarms import Alarms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection
 
-    from scalekit.cache.sqlalchemy._alarms import Alarm
+    from scalekit.sqlalchemy._alarms import Alarm
 
 _alarms = Alarms("scalekit-sql-deadline")
 

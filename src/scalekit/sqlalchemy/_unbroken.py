@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from scalekit.cache.sqlalchemy._database import Database
+    from scalekit.sqlalchemy._database import Database
 
 
 class _Progress:

@@ -8,8 +8,8 @@ from time import monotonic
 
 import pytest
 
-from scalekit.cache.sqlalchemy import _alarms
-from scalekit.cache.sqlalchemy._alarms import Alarms
+from scalekit.sqlalchemy import _alarms
+from scalekit.sqlalchemy._alarms import Alarms
 
 PATIENCE = 30
 

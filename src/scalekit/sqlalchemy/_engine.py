@@ -11,34 +11,33 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from scalekit._extras import require
-from scalekit.cache.sqlalchemy._dialect import DRIVERS, KNOWN, OLDEST_SQLITE, SQLITE
 from scalekit.errors import ConfigurationError
+from scalekit.sqlalchemy._dialect import DRIVERS, KNOWN, OLDEST_SQLITE, SQLITE
 
 if TYPE_CHECKING:
-    from scalekit.cache.sqlalchemy._dialect import Dialect
+    from scalekit.sqlalchemy._dialect import Dialect
 
 
-def sync_engine(engine: object) -> Engine:
-    """Return `engine` if threads can use it; `ConfigurationError` and the twin's name for async ones."""
+def sync_engine(engine: object, *, store: str) -> Engine:
+    """Return `engine` if threads can use it; `ConfigurationError`, naming `store`'s twin, for async ones."""
     # By name: an isinstance check would import asyncio where nothing async is.
     is_async = any(base.__name__ == "AsyncEngine" for base in type(engine).__mro__)
     if is_async or (isinstance(engine, Engine) and engine.dialect.is_async):
-        raise ConfigurationError(
-            "engine", engine, "as a sync Engine: AsyncSQLAlchemyCacheStore takes an AsyncEngine"
-        )
+        raise ConfigurationError("engine", engine, f"as a sync Engine: Async{store} takes an AsyncEngine")
     if not isinstance(engine, Engine):
         raise ConfigurationError("engine", engine, "as an Engine, from create_engine()")
     return engine
 
 
-def async_sync_engine(engine: object) -> Engine:
+def async_sync_engine(engine: object, *, store: str) -> Engine:
     """Return the sync engine inside an `AsyncEngine`, which runs in greenlets; else `MissingExtra`."""
     # SQLAlchemy 2.1 comes without it, and would miss it only at the first query.
-    require("greenlet", extra="sqlalchemy", needed_by="AsyncSQLAlchemyCacheStore")
+    require("greenlet", extra="sqlalchemy", needed_by=store)
     from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415  # loads asyncio
 
     if isinstance(engine, Engine):
-        raise ConfigurationError("engine", engine, "as an AsyncEngine: SQLAlchemyCacheStore takes an Engine")
+        twin = store.removeprefix("Async")
+        raise ConfigurationError("engine", engine, f"as an AsyncEngine: {twin} takes an Engine")
     if not isinstance(engine, AsyncEngine):
         raise ConfigurationError("engine", engine, "as an AsyncEngine, from create_async_engine()")
     return engine.sync_engine
@@ -78,12 +77,12 @@ def turn_of(engine: Engine) -> AbstractContextManager[object]:
     raise ConfigurationError(
         "engine",
         engine,
-        "of the cache's own with poolclass=StaticPool: else each connection has another database",
+        "of the store's own with poolclass=StaticPool: else each connection has another database",
     )
 
 
 class _OneThread:
-    """Lets only the first thread pass: each has its own database, where no invalidation by others arrives."""
+    """Lets only the first thread pass: each has its own database, where nothing arrives from others."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -97,7 +96,7 @@ class _OneThread:
             raise ConfigurationError(
                 "engine",
                 self._engine,
-                "of the cache's own with poolclass=StaticPool and connect_args={'check_same_thread': False}:"
+                "of the store's own with poolclass=StaticPool and connect_args={'check_same_thread': False}:"
                 " else each thread has another database in memory",
             )
 

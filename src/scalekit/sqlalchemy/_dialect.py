@@ -5,6 +5,8 @@ This file decides and does nothing: it knows no engine and sends no statement.
 
 from __future__ import annotations
 
+import re
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ class Dialect(NamedTuple):
     * `in_order`, `free_ones`: what ends a subquery over the rows that a statement is about to change. Two
       statements that lock several rows must do it in one order, or each may wait for the other; a clean-up
       leaves rows alone that somebody else is changing.
-    * `autocommit`: whether a statement is sent alone, without the round trips of BEGIN and ROLLBACK.
     * `remote`: whether it is a server, which may hang.
     * `definition`: what a statement that makes a table becomes, for several that send it at once.
     """
@@ -32,7 +33,6 @@ class Dialect(NamedTuple):
     blob: str
     in_order: str
     free_ones: str
-    autocommit: bool
     remote: bool
     definition: str
 
@@ -45,8 +45,6 @@ SQLITE = Dialect(
     # One writer at a time: a single statement takes the lock before it reads anything.
     in_order="",
     free_ones="",
-    # Going in and out of autocommit costs the driver more than a hit (88 us for 41), and BEGIN no round trip.
-    autocommit=False,
     remote=False,
     definition="{}",
 )
@@ -58,7 +56,6 @@ POSTGRESQL = Dialect(
     blob="BYTEA",
     in_order=" ORDER BY name FOR UPDATE",
     free_ones=" FOR UPDATE SKIP LOCKED",
-    autocommit=True,
     remote=True,
     # One after the other, for IF NOT EXISTS alone fails for one of two (a duplicate type). And it must not
     # fail: PostgreSQL 18, killed after a CREATE UNLOGGED TABLE was rolled back, could not recover.
@@ -75,11 +72,21 @@ DRIVERS: Mapping[str, tuple[Dialect, str]] = {
 }
 KNOWN = "SQLite (pysqlite, aiosqlite) or PostgreSQL (psycopg, asyncpg)"
 
+_PARAMETER = re.compile(r"\?")
+
 _NO_TABLE = "42P01"
 # Another transaction was in the way: not at READ COMMITTED, but a server may be set to stricter levels.
 _IN_THE_WAY = frozenset({"40001", "40P01"})
 # Cancelled by statement_timeout, or a lock not got within lock_timeout.
 _TOO_LATE = frozenset({"57014", "55P03"})
+
+
+def rendered(sql: str, mark: str) -> str:
+    """Return `sql`, whose parameters are `?`, with the driver's `mark`."""
+    if mark == "$":
+        numbers = count(1)
+        return _PARAMETER.sub(lambda _: f"${next(numbers)}", sql)
+    return sql if mark == "?" else sql.replace("?", mark)
 
 
 def sqlstate(error: object) -> str:

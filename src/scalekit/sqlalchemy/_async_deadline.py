@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.util import greenlet_spawn
 
-from scalekit.cache.sqlalchemy._deadline import duplicate, shut_down
 from scalekit.errors import BackendError, BackendTimeout
+from scalekit.sqlalchemy._deadline import duplicate, shut_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection
 
-    from scalekit.cache.sqlalchemy._database import Database
+    from scalekit.sqlalchemy._database import Database
 
 
 async def spawned_in_time(database: Database, name: str, function: Callable[..., Any], *args: Any) -> Any:
