@@ -1,7 +1,7 @@
 """The sliding window counter as a Lua script: `_sliding_counter.py` on a Redis server, verdict for verdict.
 
-The state of a key: "C", the latest admission, the plan, and two counts of each limit (uint32): of the
-window before and of the current one.
+The state of a key: "C", the plan, two counts of each limit (uint32): of the window before and of the
+current one, and the latest admission.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The fixed window counter as a Lua script: `_fixed_window.py` on a Redis server, verdict for verdict.
 
-The state of a key: "F", the latest admission, the plan, and the count of each limit (uint32).
+The state of a key: "F", the plan, the count of each limit (uint32), and the latest admission.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The generic cell rate algorithm as a Lua script: `_gcra.py` on a Redis server, verdict for verdict.
 
-The state of a key: "G", the latest admission, the plan, and the backlog of each limit (doubles). Units
+The state of a key: "G", the plan, the backlog of each limit (doubles), and the latest admission. Units
 times interval is below 2**53, since a limit is at most 2**31 units; where a cost above its limit makes a
 product larger, only the sign of a difference is asked for.
 """

@@ -27,10 +27,11 @@ class RedisRateLimitStore:
     Every algorithm answers as its rule in `MemoryRateLimitStore` does. Keys of limiters differ by algorithm;
     who calls the store himself with another algorithm for a key lets it start anew.
 
-    A key expires with its last unit, 10 ms later at most; after a refund, or while a longer window of an
-    earlier plan was served, no later than without. Its string takes 8 bytes per unit that still counts under
-    limits up to 512 units, 410 bytes for each larger limit ("sliding-window"), 8 bytes per unit under any
-    limit ("sliding-log"), or at most 20 bytes per limit (the others), and some 40 beside that.
+    A key expires at most 10 ms after its last unit counts no more, and never before; a refund does not
+    bring that forward, and a log is kept for the longest window that it served. Its string takes 8 bytes
+    per unit that still counts under limits up to 512 units, 410 bytes for each larger limit
+    ("sliding-window"), 8 bytes per unit under any limit ("sliding-log"), or at most 20 bytes per limit (the
+    others), and some 40 beside that.
 
     A limit may be at most 2,147,483,648 units, of "sliding-log" 100,000, and a window 142 years; more is a
     `ConfigurationError` of the call.
