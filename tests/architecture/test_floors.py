@@ -19,6 +19,13 @@ IMPURE: dict[str, str] = {
     "cache._pending": "a queue that threads share",
     "cache._chance": "chance itself",
     "cache._unseen": "the log of what no caller sees, which threads share",
+    "ratelimit._concurrency": "a face",
+    "ratelimit._async_concurrency": "the other one",
+    "ratelimit._turn": "waiting is its whole purpose",
+    "ratelimit._async_turn": "the same for tasks",
+    "ratelimit._renewals": "a thread beside the callers is its whole purpose",
+    "ratelimit._async_renewals": "the same in tasks",
+    "ratelimit._memory_concurrency": "a store: its callers are threads",
     "ratelimit._clocks": "what tells a limiter the time",
     "cache._exclusive": "one call at a time in what lives in memory: a lock is its whole purpose",
 }

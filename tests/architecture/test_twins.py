@@ -10,6 +10,8 @@ ALLOWED: dict[str, str] = {
     "redis.AsyncRedisLink": "one pipeline per event loop; the sync link keeps one connection per thread",
     "cache.AsyncFlights": "loads are tasks, which can be cancelled, or run in the thread that asks",
     "cache.AsyncBackground": "tasks, or daemon threads",
+    "ratelimit.AsyncRenewals": "a task for each lease, or one thread for all",
+    "ratelimit.AsyncTurn": "an event of a loop, set from other threads, or one of threads",
     "cache.AsyncWarming": "workers are tasks, or threads of a pool",
 }
 

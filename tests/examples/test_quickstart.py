@@ -72,7 +72,7 @@ def test_the_report_is_short_and_ends_with_the_verdict():
     done = quickstart()
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[-1].startswith("all 18 checks of 6 steps hold; ")
+    assert lines[-1].startswith("all 19 checks of 6 steps hold; ")
     assert [line.split()[0] for line in lines if line[:1].strip()] == [*STEPS, "all"]
     assert len(lines) <= 60
     assert max(map(len, lines)) <= 110
@@ -135,8 +135,9 @@ def test_a_redis_that_is_not_there_fails_what_needs_it_and_nothing_else():
     # Each of the links says once that it has lost its server.
     assert {line.partition(" times")[0] for line in done.stderr.splitlines()} == {"redis failed 3"}
     verdict = done.stdout.splitlines()[-1]
-    # The cache goes on loading, which the step notices, until an invalidation cannot be delivered.
-    failed = "cache (every profile is loaded once; runs to its end), limiter (runs to its end), "
+    # The cache goes on loading, which the step notices, until an invalidation cannot be delivered. The
+    # limiter goes on by a count of its own.
+    failed = "cache (every profile is loaded once; runs to its end), limiter (every answer is the store's), "
     assert verdict.startswith(f"FAILED: {failed}redis (runs to its end); ")
     assert "BackendUnavailable: redis UNLINK: " in done.stdout
 

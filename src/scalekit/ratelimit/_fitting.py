@@ -6,13 +6,18 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from scalekit.errors import ConfigurationError
-from scalekit.ratelimit.protocols import NonblockingRateLimitStore, RateLimitStore
+from scalekit.ratelimit.protocols import (
+    ConcurrencyStore,
+    NonblockingConcurrencyStore,
+    NonblockingRateLimitStore,
+    RateLimitStore,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from scalekit.ratelimit._quota import Quota, Verdict
-    from scalekit.ratelimit.protocols import AsyncRateLimitStore
+    from scalekit.ratelimit.protocols import AsyncConcurrencyStore, AsyncRateLimitStore
 
 
 class InsideStore:
@@ -61,6 +66,58 @@ def async_fitting_store(
     if isinstance(store, NonblockingRateLimitStore) and getattr(store, "nonblocking", False) is True:
         return InsideStore(store)
     raise TypeError(f"{type(store).__name__} would block the event loop: use RateLimiter, or its async twin")
+
+
+class InsideConcurrencyStore:
+    """A store of places within the process, as `AsyncConcurrencyLimiter` calls it."""
+
+    __slots__ = ("_store",)
+
+    def __init__(self, store: NonblockingConcurrencyStore) -> None:
+        self._store = store
+
+    async def acquire(
+        self, key: str, holder: str, places: int, lease: int, wake: Callable[[], object], /
+    ) -> float:
+        """Give `holder` a place, or a rank in the line."""
+        return self._store.acquire(key, holder, places, lease, wake)
+
+    async def renew(self, key: str, holder: str, lease: int, /) -> bool:
+        """Return whether `holder` has a place."""
+        return self._store.renew(key, holder, lease)
+
+    async def release(self, key: str, holder: str, /) -> None:
+        """Take back the place of `holder`, or its rank in the line."""
+        self._store.release(key, holder)
+
+
+def fitting_concurrency_store(store: ConcurrencyStore) -> ConcurrencyStore:
+    """Return `store` if it fits `ConcurrencyLimiter`; or raise `ConfigurationError`, `TypeError` if async."""
+    if _is_async_concurrency(store):
+        name = type(store).__name__
+        raise TypeError(f"{name} is an async store: use AsyncConcurrencyLimiter, or its sync twin")
+    return store
+
+
+def async_fitting_concurrency_store(
+    store: AsyncConcurrencyStore | NonblockingConcurrencyStore,
+) -> AsyncConcurrencyStore:
+    """Return `store` as `AsyncConcurrencyLimiter` calls it.
+
+    Raises `ConfigurationError`, or `TypeError` if it would block the event loop.
+    """
+    if _is_async_concurrency(store):
+        return store
+    if isinstance(store, NonblockingConcurrencyStore) and getattr(store, "nonblocking", False) is True:
+        return InsideConcurrencyStore(store)
+    name = type(store).__name__
+    raise TypeError(f"{name} would block the event loop: use ConcurrencyLimiter, or its async twin")
+
+
+def _is_async_concurrency(store: object) -> TypeGuard[AsyncConcurrencyStore]:
+    if isinstance(store, type) or not isinstance(store, ConcurrencyStore):
+        raise ConfigurationError("store", store, "as an object with the methods of a ConcurrencyStore")
+    return inspect.iscoroutinefunction(store.acquire)
 
 
 def _is_async(store: object) -> TypeGuard[AsyncRateLimitStore]:

@@ -29,9 +29,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scalekit.ratelimit._quota import Quota, Verdict
 
-__all__ = ["AsyncRateLimitStore", "NonblockingRateLimitStore", "RateLimitStore"]
+__all__ = [
+    "AsyncConcurrencyStore",
+    "AsyncRateLimitStore",
+    "ConcurrencyStore",
+    "NonblockingConcurrencyStore",
+    "NonblockingRateLimitStore",
+    "RateLimitStore",
+]
 
 
 @runtime_checkable
@@ -89,5 +98,56 @@ class NonblockingRateLimitStore(RateLimitStore, Protocol):
     The promise: no I/O, and no lock held for longer than a few microseconds. `AsyncRateLimiter` then
     calls it without `await`.
     """
+
+    nonblocking: Literal[True]
+
+
+@runtime_checkable
+class ConcurrencyStore(Protocol):
+    """A store for `ConcurrencyLimiter`: who holds a place of a key, and who waits for one, in order.
+
+    Each method is one atomic step. `holder` is a name nobody else has, `lease` how long it keeps its place,
+    in microseconds from now by the store's clock, unless it is renewed. A store that cannot answer raises
+    `BackendError`.
+    """
+
+    def acquire(self, key: str, holder: str, places: int, lease: int, wake: Callable[[], object], /) -> float:
+        """Give `holder` a place if fewer than `places` are held and nobody waits before it: return 0.0.
+
+        Else put it in line, where it keeps its rank as long as it asks again, and return the seconds after
+        which it should. A store within the process also calls `wake` when its turn has come.
+        """
+        ...
+
+    def renew(self, key: str, holder: str, lease: int, /) -> bool:
+        """Put off the end of the lease of `holder`; return False if it has none any more."""
+        ...
+
+    def release(self, key: str, holder: str, /) -> None:
+        """Take back the place of `holder`, or its rank in the line; nothing if it has neither."""
+        ...
+
+
+class AsyncConcurrencyStore(Protocol):
+    """A store for `AsyncConcurrencyLimiter`; otherwise as `ConcurrencyStore`."""
+
+    async def acquire(
+        self, key: str, holder: str, places: int, lease: int, wake: Callable[[], object], /
+    ) -> float:
+        """Give `holder` a place, or a rank in the line; see `ConcurrencyStore.acquire`."""
+        ...
+
+    async def renew(self, key: str, holder: str, lease: int, /) -> bool:
+        """Put off the end of the lease of `holder`; return False if it has none any more."""
+        ...
+
+    async def release(self, key: str, holder: str, /) -> None:
+        """Take back the place of `holder`, or its rank in the line; nothing if it has neither."""
+        ...
+
+
+@runtime_checkable
+class NonblockingConcurrencyStore(ConcurrencyStore, Protocol):
+    """A store within the process, which never blocks, for both faces; its leases need no renewal."""
 
     nonblocking: Literal[True]
