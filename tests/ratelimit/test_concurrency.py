@@ -122,6 +122,7 @@ def test_who_gives_up_leaves_nothing_behind(store, key_prefix):
             with pytest.raises(RateLimitExceeded), limiter.slot(key_prefix, timeout=timeout):
                 pass
         assert in_line(store, key_prefix) == 0
+        assert not isinstance(store, MemoryConcurrencyStore) or not store._keys[f"default:{key_prefix}"].wakes
     with limiter.slot(key_prefix, timeout=0):
         pass
 

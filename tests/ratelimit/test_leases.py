@@ -54,6 +54,23 @@ def test_who_does_not_ask_again_loses_its_rank():
     assert leases.acquire("b", 1, 100, 30, 10) == 2
 
 
+def test_who_asks_again_keeps_its_rank():
+    leases = Leases()
+    leases.acquire("a", 1, 100, 0, 0)
+    for now in (0, 9, 18):
+        assert leases.acquire("b", 1, 100, now + 10, now) == 1
+        assert leases.acquire("c", 1, 100, now + 10, now) == 2
+
+
+def test_who_asks_the_script_again_keeps_its_rank(redis_server, key_prefix):
+    with RedisLink.from_url(redis_server.url, timeout="5s") as link:
+        ranks = []
+        for now in (10**15, 10**15 + 1_500_000, 10**15 + 3_000_000):
+            calls = [(*operands("acquire", key_prefix, who, 1, 10**9), now) for who in "abc"]
+            ranks.append([rank for rank, _ in run(link, TOLD, calls)])
+        assert ranks == [[0, 1, 2]] * 3
+
+
 def test_a_release_is_of_ones_own_place_only():
     leases = Leases()
     leases.acquire("a", 1, 10, 10, 0)
