@@ -21,6 +21,7 @@ IMPURE: dict[str, str] = {
     "cache._unseen": "the log of what no caller sees, which threads share",
     "ratelimit._concurrency": "a face",
     "ratelimit._async_concurrency": "the other one",
+    "ratelimit._penalty": "bans that threads share, kept by the limiter itself",
     "ratelimit._turn": "waiting is its whole purpose",
     "ratelimit._async_turn": "the same for tasks",
     "ratelimit._renewals": "a thread beside the callers is its whole purpose",

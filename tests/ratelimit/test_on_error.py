@@ -166,6 +166,38 @@ def test_a_refund_and_a_reset_go_where_the_hits_go(face):
     assert one.peek("k").remaining == 4
 
 
+@pytest.mark.parametrize("mode", ["local", "open"])
+def test_what_the_store_never_counted_it_does_not_give_back(face, mode):
+    one = face("4/m", on_error=mode)
+    one.hit("k", cost=3)
+    one.store.broken = True
+    assert one.hit("k").degraded
+    one.store.broken = False
+    one.refund("k")
+    assert one.peek("k").remaining == 1
+    one.refund("k")
+    assert one.peek("k").remaining == 2, "and what it did count it does"
+
+
+def test_a_refund_long_after_an_outage_is_the_stores(face):
+    one = face("4/m")
+    one.store.broken = True
+    one.hit("k")
+    one.store.broken = False
+    one.clock.advance(60)
+    one.hit("k", cost=3)
+    one.refund("k")
+    assert one.peek("k").remaining == 2
+
+
+def test_the_keys_of_an_outage_do_not_pile_up(face):
+    one = face("4/m", on_error="open")
+    one.store.broken = True
+    for number in range(2_000):
+        one.hit(str(number))
+    assert len(one.limiter._fallback._admitted) == 1_024
+
+
 def test_a_reset_while_the_store_is_there_is_one_for_the_next_outage_too(face):
     one = face("4/m")
     one.store.broken = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import pickle
+import threading
 
 import pytest
 
@@ -144,12 +146,39 @@ def test_the_exempt_are_never_banned(face):
     assert all(one.hit("k").allowed for _ in range(9))
 
 
-def test_a_failure_of_the_store_is_no_violation(face):
-    one = face("9/s", penalty=Penalty(after=1), on_error="closed")
+@pytest.mark.parametrize("mode", ["closed", "local"])
+def test_a_failure_of_the_store_is_no_violation(face, mode):
+    one = face("9/s", penalty=Penalty(after=1), on_error=mode, expected_processes=9)
     one.store.broken = True
-    assert not one.hit("k").allowed
+    assert not [one.hit("k") for _ in range(3)][-1].allowed
     one.store.broken = False
     assert one.hit("k").allowed
+
+
+def test_threads_that_are_denied_at_once_do_not_lose_a_ban():
+    """Between taking an offender out and putting it back nobody may come."""
+
+    class Slow(dict):
+        def pop(self, *args):
+            found = super().pop(*args)
+            barrier.wait(0.2)
+            return found
+
+    barrier, quota = threading.Barrier(2), Quota([Limit(1, "1s")])
+    bans = Bans(Penalty(after=2, ban="1h"))
+    bans.judged("k", quota, 0, quota.untouched)
+    bans.offenders = Slow(bans.offenders)
+
+    def denied():
+        with contextlib.suppress(threading.BrokenBarrierError):
+            bans.judged("k", quota, 1, quota.untouched)
+
+    threads = [threading.Thread(target=denied) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert barrier.broken, "the two were in there together"
 
 
 def test_its_memory_is_bounded_and_a_flood_lifts_no_ban_of_its_neighbours():

@@ -199,11 +199,12 @@ class AsyncRateLimiter:
             quota = self._plans.quota(key)
             now = self._clocks.now()
             try:
-                await self._store.refund(stored, quota, cost, now)
+                if not self._fallback.refunded(stored, quota, cost, now):
+                    await self._store.refund(stored, quota, cost, now)
             except BackendError as error:
                 if self._reports is not None:
                     self._reports.failed(key, error)
-                self._fallback.refund(error, stored, quota, cost, now)
+                self._fallback.excuse(error)
                 ended = "error"
             finally:
                 self._denials.outdate(stored, self._clocks.now())

@@ -34,8 +34,8 @@ class ConcurrencyLimiter:
 
     `store` keeps who is in (default: a `MemoryConcurrencyStore` of its own, for this process). `name`
     separates limiters that share a store. `lease` (default "30s") is how long a place is kept for a holder of
-    which the store hears nothing: a living one renews it every third of that, in a thread that runs only
-    while places are held; a crashed one's place comes back when it ends. `clock` is for tests.
+    which the store hears nothing. A living one renews it every third of that, in a thread that ends soon
+    after the last place was given back; a crashed one's place comes back when it ends. `clock` is for tests.
 
     A store that fails raises `BackendError`: there is no `on_error` here, for each process by itself would
     let `limit` in. Worst case: a holder that could not renew for a whole lease (its process was stopped, the

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OnError: TypeAlias = Literal["local", "open", "closed", "raise"]
 _MODES: tuple[OnError, ...] = get_args(OnError)
 _LATER = MICROSECONDS  # a second, after which a link's breaker tries its server again
-_REMEMBERED = 1024
+_REMEMBERED = 1_024  # quotas, and keys
 
 
 class StandIn(Verdict):
@@ -40,7 +40,7 @@ class Fallback:
     an equal part, but one unit at least. "open" admits all, "closed" nothing, "raise" raises the error.
     """
 
-    __slots__ = ("_local", "_mode", "_processes", "_shares")
+    __slots__ = ("_admitted", "_local", "_mode", "_processes", "_shares")
 
     def __init__(self, mode: OnError, processes: int, local: MemoryRateLimitStore) -> None:
         if mode not in _MODES:
@@ -51,12 +51,21 @@ class Fallback:
         self._processes = processes
         self._local = local
         self._shares: dict[Quota, Quota] = {}
+        # By key, units that the store knows nothing of, and when the last of them was admitted.
+        self._admitted: dict[str, tuple[int, int]] = {}
 
     def hit(self, error: BackendError, key: str, quota: Quota, cost: int, now: int) -> StandIn:
         """Return the verdict on a hit that the store answered with `error`."""
         if self._mode != "local":
-            return self._blind(error, quota, cost)
-        return _told(self._local.hit(key, self._share(quota), cost, now), quota, cost)
+            verdict = self._blind(error, quota, cost)
+        else:
+            verdict = _told(self._local.hit(key, self._share(quota), cost, now), quota, cost)
+        if verdict.allowed:
+            units, _ = self._admitted.pop(key, (0, 0))
+            while len(self._admitted) >= _REMEMBERED:
+                self._admitted.pop(next(iter(self._admitted), ""), None)
+            self._admitted[key] = (units + cost, now)
+        return verdict
 
     def peek(self, error: BackendError, key: str, quota: Quota, cost: int, now: int) -> StandIn:
         """Return what `hit` would answer."""
@@ -64,13 +73,21 @@ class Fallback:
             return self._blind(error, quota, cost)
         return _told(self._local.peek(key, self._share(quota), cost, now), quota, cost)
 
-    def refund(self, error: BackendError, key: str, quota: Quota, cost: int, now: int) -> None:
-        """Take back what was consumed here; of what the store knows nothing can be taken back."""
-        self.excuse(error)
+    def refunded(self, key: str, quota: Quota, cost: int, now: int) -> bool:
+        """Take back units that were admitted here, if `cost` of them were within the longest window.
+
+        The store never counted them: had it to give them back, it would admit that many too many.
+        """
+        units, at = self._admitted.get(key, (0, 0))
+        if units < cost or at + quota.longest <= now:
+            return False
+        self._admitted[key] = (units - cost, at)
         self._local.refund(key, self._share(quota), cost, now)
+        return True
 
     def reset(self, key: str) -> None:
         """Forget what `key` consumed here."""
+        self._admitted.pop(key, None)
         self._local.reset(key)
 
     def excuse(self, error: BackendError) -> None:

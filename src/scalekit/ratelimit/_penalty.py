@@ -1,15 +1,16 @@
 """Penalties: who keeps violating a limit is banned, longer each time.
 
-This file does not know: clocks, locks, floats. Times are integer microseconds.
+This file does not know: clocks, floats. Times are integer microseconds.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from scalekit._time import seconds
 from scalekit.errors import ConfigurationError
+from scalekit.ratelimit._fallback import StandIn
 from scalekit.ratelimit._limit import MICROSECONDS
 from scalekit.ratelimit._quota import Uncounted
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from scalekit._time import Duration
     from scalekit.ratelimit._quota import Quota, Verdict
 
-_MOST = 65_536  # keys; 20 MB if all of them violate
+_MOST = 65_536  # keys; 20 MB if all of them violate, and more with an `after` of more than ten
 _SAMPLE = 8
 
 
@@ -84,7 +85,7 @@ class Bans:
     ban ends first, if it has any.
     """
 
-    __slots__ = ("_after", "_ban", "_factor", "_longest", "_within", "offenders")
+    __slots__ = ("_after", "_ban", "_factor", "_lock", "_longest", "_within", "offenders")
 
     def __init__(self, penalty: Penalty) -> None:
         self._after = penalty.after
@@ -93,6 +94,9 @@ class Bans:
         self._longest = round(penalty.max_ban * MICROSECONDS)
         self._factor = penalty.factor
         self.offenders: dict[str, _Offender] = {}
+        self._lock = (
+            Lock()
+        )  # else of two that are denied at once the one may lose the ban that the other brought on
 
     def verdict(self, key: str, quota: Quota, now: int) -> Verdict | None:
         """Return the verdict on a hit of `key` if it is banned."""
@@ -104,8 +108,10 @@ class Bans:
 
     def judged(self, key: str, quota: Quota, now: int, verdict: Verdict) -> Verdict:
         """Note the verdict on a hit that was denied; return that of the ban, if this has brought one on."""
-        if not isinstance(verdict, Uncounted):
-            self._note(key, now)
+        # What only a share within the process denies, while the store is away, is no fault of the caller's.
+        if not isinstance(verdict, (Uncounted, StandIn)):
+            with self._lock:
+                self._note(key, now)
         return self.verdict(key, quota, now) or verdict
 
     def _note(self, key: str, now: int) -> None:
@@ -125,13 +131,13 @@ class Bans:
 
     def forget(self, key: str) -> None:
         """Forget what `key` has done, and lift its ban."""
-        self.offenders.pop(key, None)
+        with self._lock:
+            self.offenders.pop(key, None)
 
     def _drop_one(self) -> None:
-        with suppress(KeyError, RuntimeError, StopIteration):  # another thread was faster
-            first = iter(self.offenders.items())
-            sample = [next(first) for _ in range(_SAMPLE)]
-            del self.offenders[min(sample, key=lambda item: item[1].until)[0]]
+        first = iter(self.offenders.items())
+        sample = [next(first) for _ in range(_SAMPLE)]
+        del self.offenders[min(sample, key=lambda item: item[1].until)[0]]
 
 
 def bans(penalty: Penalty | None) -> Bans | None:

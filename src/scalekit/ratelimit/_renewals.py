@@ -11,19 +11,23 @@ if TYPE_CHECKING:
 
 
 class Renewals:
-    """Calls each of `renew` every `period` seconds, in one thread, which ends when there is none any more."""
+    """Calls each of `renew` every `period` seconds, in one thread.
 
-    __slots__ = ("_changed", "_due", "_period", "_running")
+    It ends when there was none for a period: to start one for each would take longer than all the rest. So
+    nobody has to wake it either: what is added is due no sooner than a period later.
+    """
+
+    __slots__ = ("_due", "_lock", "_period", "_running")
 
     def __init__(self, period: float) -> None:
         self._period = period
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._due: dict[Callable[[], object], float] = {}
         self._running = False
 
     def add(self, renew: Callable[[], object]) -> None:
         """Call it from now on."""
-        with self._changed:
+        with self._lock:
             self._due[renew] = time.monotonic() + self._period
             if not self._running:
                 self._running = True
@@ -31,25 +35,31 @@ class Renewals:
 
     def discard(self, renew: Callable[[], object]) -> None:
         """Call it no more."""
-        with self._changed:
+        with self._lock:
             self._due.pop(renew, None)
-            if not self._due:
-                self._changed.notify()
 
     def _run(self) -> None:
+        idle = False
         while True:
-            with self._changed:
-                if not self._due:
+            with self._lock:
+                if idle and not self._due:
                     self._running = False
                     return
-                renew, due = next(iter(self._due.items()))  # the one that has waited longest
-                if self._changed.wait(due - time.monotonic()) or renew not in self._due:
-                    continue
-                del self._due[renew]
-                self._due[renew] = time.monotonic() + self._period
-            try:
-                renew()
-            except Exception:
-                import logging  # noqa: PLC0415  # costs import time that only a broken store should pay
+                idle = not self._due
+                wait = min(self._due.values(), default=time.monotonic() + self._period) - time.monotonic()
+            time.sleep(max(0.0, wait))
+            for renew in self._taken():
+                try:
+                    renew()
+                except Exception:
+                    import logging  # noqa: PLC0415  # costs import time that only a broken store should pay
 
-                logging.getLogger("scalekit.ratelimit").exception("a lease was not renewed")
+                    logging.getLogger("scalekit.ratelimit").exception("a lease was not renewed")
+
+    def _taken(self) -> list[Callable[[], object]]:
+        """Return those that are due, and put them off by a period."""
+        with self._lock:
+            now = time.monotonic()
+            taken = [renew for renew, due in self._due.items() if due <= now]
+            self._due.update(dict.fromkeys(taken, now + self._period))
+        return taken

@@ -72,9 +72,8 @@ class RateLimiter:
     `shadow` (default False) decides and reports all the same, but refuses nothing: `decision.shadowed` and
     the event's outcome "shadowed" tell what would have been denied, which has consumed nothing.
 
-    `exempt`, a predicate or a container of keys, names those who are always admitted and never counted: the
-    callable is not asked for their plan, and a decision then speaks of one limit named "exempt", of
-    999,999,999,999,999 units, all left. What the callable raises reaches the caller. `clock` is what the
+    `exempt`, a predicate or a container of keys, names those who are always admitted and never counted: a
+    decision then speaks of one limit named "exempt", of 999,999,999,999,999 units, all left. What the callable raises reaches the caller. `clock` is what the
     windows go by; a store on a server uses the server's. `wall_clock` gives epoch seconds, for
     `X-RateLimit-Reset`. `sleep` is how `acquire` waits. Safe to share between threads. Raises
     `ConfigurationError`, and `TypeError` for an async store.
@@ -214,11 +213,12 @@ class RateLimiter:
             quota = self._plans.quota(key)
             now = self._clocks.now()
             try:
-                self._store.refund(stored, quota, cost, now)
+                if not self._fallback.refunded(stored, quota, cost, now):
+                    self._store.refund(stored, quota, cost, now)
             except BackendError as error:
                 if self._reports is not None:
                     self._reports.failed(key, error)
-                self._fallback.refund(error, stored, quota, cost, now)
+                self._fallback.excuse(error)
                 ended = "error"
             finally:
                 self._denials.outdate(stored, self._clocks.now())
