@@ -73,10 +73,10 @@ class RateLimiter:
     the event's outcome "shadowed" tell what would have been denied, which has consumed nothing.
 
     `exempt`, a predicate or a container of keys, names those who are always admitted and never counted: a
-    decision then speaks of one limit named "exempt", of 999,999,999,999,999 units, all left. What the callable raises reaches the caller. `clock` is what the
-    windows go by; a store on a server uses the server's. `wall_clock` gives epoch seconds, for
-    `X-RateLimit-Reset`. `sleep` is how `acquire` waits. Safe to share between threads. Raises
-    `ConfigurationError`, and `TypeError` for an async store.
+    decision then speaks of one limit named "exempt", of 999,999,999,999,999 units, all left. What a callable
+    raises reaches the caller. `clock` is what the windows go by; a store on a server uses the server's.
+    `wall_clock` gives epoch seconds, for `X-RateLimit-Reset`. `sleep` is how `acquire` waits. Safe to share
+    between threads. Raises `ConfigurationError`, and `TypeError` for an async store.
     """
 
     def __init__(
