@@ -12,6 +12,8 @@ import limits.aio.storage
 import limits.aio.storage.redis
 import limits.storage
 import limits.storage.redis
+import pytest
+import redis
 
 from scalekit.ratelimit import Limit, Quota
 
@@ -19,6 +21,10 @@ OURS = "scalekit.ratelimit.limits._steps"
 START = 1_800_000_000  # a multiple of 60
 
 
+on_async_redis = pytest.mark.skipif(
+    tuple(map(int, redis.__version__.split(".")[:2])) < (5, 2),
+    reason="the async storage of limits needs redis 5.2, later than we do",
+)
 SERVED = ["sliding-window", "sliding-log", "sliding-counter", "fixed-window"]
 
 

@@ -11,7 +11,7 @@ from limits.errors import StorageError
 
 from scalekit.errors import BackendError, BackendTimeout
 from scalekit.ratelimit.limits import AsyncLimitsRateLimitStore, LimitsRateLimitStore
-from tests.ratelimit.limits_storages import SERVED, Spare, quota
+from tests.ratelimit.limits_storages import SERVED, Spare, on_async_redis, quota
 
 
 class DriverTimeout(Exception):
@@ -53,6 +53,13 @@ def test_a_server_that_is_gone_is_a_backend_error(own_redis, algorithm):
             call("k", asked, 1, 0)
     with pytest.raises(BackendError, match=r"^RedisStorage reset: ConnectionError"):
         store.reset("k")
+
+
+@on_async_redis
+@pytest.mark.parametrize("algorithm", SERVED)
+def test_so_it_is_for_tasks(own_redis, algorithm):
+    asked, url = quota("5/m", algorithm), own_redis.url
+    own_redis.kill()
 
     async def twin():
         storage = limits.aio.storage.RedisStorage(f"async+{url}", implementation="redispy")

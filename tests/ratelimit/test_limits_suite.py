@@ -10,7 +10,7 @@ import pytest
 
 from scalekit.ratelimit.limits import AsyncLimitsRateLimitStore, LimitsRateLimitStore
 from scalekit.testing import RateLimitStoreSuite
-from tests.ratelimit.limits_storages import Told, async_memory, memory
+from tests.ratelimit.limits_storages import Told, async_memory, memory, on_async_redis
 
 
 class Weaker(RateLimitStoreSuite):
@@ -58,6 +58,7 @@ class TestRedisStorage(OnRedis):
         return LimitsRateLimitStore(limits.storage.RedisStorage(redis_server.url, key_prefix=key_prefix))
 
 
+@on_async_redis
 class TestAsyncRedisStorage(OnRedis):
     @pytest.fixture
     def store(self, redis_server, key_prefix):

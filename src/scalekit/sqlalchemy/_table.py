@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from scalekit.sqlalchemy._dialect import Dialect
 
+STORAGE = "storage"
+"""In the `info` of a table: its storage parameters on PostgreSQL. `postgresql_with` came after 2.0.0."""
+
 # PostgreSQL cuts longer names off.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 
@@ -33,4 +36,7 @@ def definitions(table: Table, engine: Engine, dialect: Dialect) -> list[str]:
     indexes = sorted(table.indexes, key=lambda index: str(index.name))
     made: list[ExecutableDDLElement] = [CreateTable(table, if_not_exists=True)]
     made += [CreateIndex(index, if_not_exists=True) for index in indexes]
-    return [dialect.definition.format(one.compile(dialect=engine.dialect)) for one in made]
+    texts = [str(one.compile(dialect=engine.dialect)).rstrip() for one in made]
+    if dialect.remote and STORAGE in table.info:
+        texts[0] += f" WITH ({table.info[STORAGE]})"
+    return [dialect.definition.format(text) for text in texts]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, Table
 
-from scalekit.sqlalchemy._table import checked_name
+from scalekit.sqlalchemy._table import STORAGE, checked_name
 
 if TYPE_CHECKING:
     from scalekit.sqlalchemy._dialect import Dialect
@@ -26,5 +26,5 @@ def table_of(name: str, unlogged: bool, dialect: Dialect) -> Table:  # noqa: FBT
         Index(name[: _LONGEST - len(ending)] + ending, "expires"),
         prefixes=["UNLOGGED"] if unlogged and dialect.remote else [],
         # Room for the next version of a row in its own page: each hit writes one.
-        postgresql_with={"fillfactor": 50},
+        info={STORAGE: "fillfactor = 50"},
     )
