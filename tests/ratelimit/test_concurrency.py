@@ -257,7 +257,7 @@ def test_a_task_that_waits_lets_the_others_run(with_async_store, key_prefix):
             while not waiting.done():
                 await asyncio.sleep(0.001)
                 turns += 1
-            assert turns > 20
+            assert turns > 5  # a wait that blocks leaves one or two
             with pytest.raises(RateLimitExceeded):
                 await waiting
 

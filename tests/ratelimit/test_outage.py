@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -91,12 +90,11 @@ async def _turns_of_the_loop(own_redis):
         await asyncio.to_thread(own_redis.freeze)
         try:
             hit = asyncio.create_task(limiter.hit("k"))
-            turns, longest, last = 0, 0.0, time.monotonic()
+            turns = 0
             while not hit.done():
                 await asyncio.sleep(0.001)
-                now = time.monotonic()
-                turns, longest, last = turns + 1, max(longest, now - last), now
+                turns += 1
             assert (await hit).degraded
-            assert turns > 50, f"{turns} turns, the longest of {longest} s"
+            assert turns > 5  # a hit that blocks leaves one or two
         finally:
             await asyncio.to_thread(own_redis.thaw)

@@ -48,7 +48,7 @@ _STATE = """
 
   local ring = string.sub(state, ring_at + 1)
   if largest == 0 or taken > 0 then
-    span, head, size = longest, 0, taken > 1 and math.min(largest, taken + 1) or 1
+    span, head, size = longest, 0, math.max(taken, 1)
     ring = string.rep(write('>d', VACANT), size - taken) .. string.rep(write('>d', latest), taken)
   end
   lay_out(plan, n)
