@@ -7,8 +7,8 @@ import pickle
 import pytest
 
 from scalekit.errors import ConfigurationError, RateLimitExceeded
-from scalekit.ratelimit import Decision, Limit, LimitState, Quota, RateLimiter
-from scalekit.testing import ManualClock
+from scalekit.ratelimit import Decision, Limit, LimitState, MemoryRateLimitStore, Penalty, Quota, RateLimiter
+from scalekit.testing import ManualClock, flaky
 
 
 @pytest.fixture
@@ -143,6 +143,19 @@ def test_decisions_survive_pickling_and_show_themselves(clock):
     assert repr(decision) == "<Decision denied for 60.0 s by 1/m: 0 left, all back in 60.0 s>"
     assert repr(one.hit("other")) == "<Decision allowed 1/m: 0 left, all back in 60.0 s>"
     assert isinstance(decision, Decision)
+
+
+def test_what_no_limit_denied_does_not_look_as_if_one_did(clock):
+    closed = RateLimiter(
+        "1/m", store=flaky(MemoryRateLimitStore(), fails=[True]), on_error="closed", clock=clock
+    )
+    assert repr(closed.hit("k")) == "<Decision denied for 1.0 s (degraded) 1/m: 0 left, all back in 0.0 s>"
+    firm = RateLimiter("1/m", penalty=Penalty(after=1, within="1h", ban="15m"), clock=clock)
+    firm.hit("k")
+    assert repr(firm.hit("k")).startswith("<Decision denied for 900.0 s (banned) 1/m: ")
+    trial = RateLimiter("1/m", shadow=True, clock=clock)
+    trial.hit("k")
+    assert repr(trial.hit("k")).startswith("<Decision allowed (shadowed) 1/m: ")
 
 
 @pytest.mark.parametrize("limits", [[], [Limit(1, "1s"), Limit(1, "1s")]])

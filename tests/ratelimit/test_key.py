@@ -57,6 +57,7 @@ def test_bad_secrets_are_refused_and_not_shown(secret):
     with pytest.raises(ConfigurationError, match=r"expected secret .*; got ") as caught:
         client_key("2001:db8::1", secret=secret)
     assert "text" not in str(caught.value)
+    assert ("b''" in str(caught.value)) is (secret == b"")
 
 
 @pytest.mark.parametrize("name", ["", "a:b", "a b", "é", "a#", "x" * 65, "a\n", None, 5])

@@ -114,6 +114,11 @@ def test_limits_per_key(clock):
     assert limiter.peek("free").limit == Limit(3, "1m")
 
 
+def test_a_list_of_limits_is_a_plan_too(clock):
+    listed = RateLimiter(["10/s", Limit(5, "1m")], clock=clock).hit("k")
+    assert [state.limit for state in listed.states] == [Limit(10, "1s"), Limit(5, "1m")]
+
+
 def test_made_up_plans_do_not_cost_memory(clock):
     numbers = iter(range(1, 5000))
     limiter = RateLimiter(lambda key: Limit(next(numbers), "1m"), clock=clock)
@@ -129,7 +134,7 @@ def test_bad_plans_are_refused(plan):
 
 
 @pytest.mark.parametrize(
-    "limits", [[], [None], [5], [True], ["1/s", 5], [""], [["1/s"]], ["1/s", "1/s"], [b"1/s"]]
+    "limits", [[], [None], [5], [True], ["1/s", 5], [""], [[["1/s"]]], [[]], ["1/s", "1/s"], [b"1/s"]]
 )
 def test_bad_limits_are_refused(limits):
     with pytest.raises(ConfigurationError, match=r"expected limits? .*; got "):

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
     from scalekit.ratelimit._fallback import OnError
-    from scalekit.ratelimit._limit import Limit
     from scalekit.ratelimit._penalty import Penalty
     from scalekit.ratelimit._plans import Exempt, Plan
     from scalekit.ratelimit._quota import Algorithm
@@ -63,7 +62,7 @@ class AsyncRateLimiter:
 
     def __init__(
         self,
-        *limits: str | Limit | Callable[[str], Plan],
+        *limits: Plan | Callable[[str], Plan],
         store: AsyncRateLimitStore | NonblockingRateLimitStore | None = None,
         name: str = "default",
         algorithm: Algorithm = "sliding-window",

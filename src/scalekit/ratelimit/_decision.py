@@ -60,8 +60,10 @@ class Decision:
         return self.allowed
 
     def __repr__(self) -> str:
-        verb = "allowed" if self.allowed else f"denied for {self.retry_after} s by"
-        return f"<Decision {verb} {self.limit}: {self.remaining} left, all back in {self.reset_after} s>"
+        verb = "allowed" if self.allowed else f"denied for {self.retry_after} s"
+        flags = [name for name in ("degraded", "banned", "shadowed") if getattr(self, name)]
+        why = f" ({', '.join(flags)})" if flags else " by" if self.violated else ""
+        return f"<Decision {verb}{why} {self.limit}: {self.remaining} left, all back in {self.reset_after} s>"
 
     @property
     def _epoch(self) -> float:

@@ -27,7 +27,7 @@ def client_key(address: str, *, prefix: int = 64, secret: bytes | None = None) -
     if isinstance(prefix, bool) or not isinstance(prefix, int) or not 1 <= prefix <= 128:  # noqa: PLR2004  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError("prefix", prefix, "from 1 to 128 bits")
     if secret is not None and not (isinstance(secret, bytes) and secret):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError("secret", type(secret), "as non-empty bytes")
+        raise ConfigurationError("secret", type(secret) if secret else secret, "as non-empty bytes")
     if not isinstance(address, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError("address", address, "as the text of an IP address")
     try:

@@ -30,16 +30,17 @@ class Plans:
     __slots__ = ("_algorithm", "_choose", "_quotas", "exempt", "fixed")
 
     def __init__(
-        self, limits: Sequence[str | Limit | Callable[[str], Plan]], algorithm: Algorithm = ALGORITHMS[0]
+        self, limits: Sequence[Plan | Callable[[str], Plan]], algorithm: Algorithm = ALGORITHMS[0]
     ) -> None:
         self._algorithm: Algorithm = checked_algorithm(algorithm)
         self._quotas: dict[Plan, Quota] = {}
         self.fixed: Quota | None = None
         self._choose: Callable[[str], Plan] | None = None
-        if len(limits) == 1 and callable(limits[0]):
-            self._choose = limits[0]
+        plan = limits[0] if len(limits) == 1 else cast("Plan", tuple(limits))
+        if callable(plan):
+            self._choose = plan
         else:
-            self.fixed = Quota(_limits_of(cast("Plan", tuple(limits))), algorithm)
+            self.fixed = Quota(_limits_of(plan), algorithm)
         self.exempt: Quota = self.fixed or _UNLIMITED
 
     def quota(self, key: str) -> Quota:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from scalekit._time import Clock, Duration
     from scalekit.events import Hook
     from scalekit.ratelimit._fallback import OnError
-    from scalekit.ratelimit._limit import Limit
     from scalekit.ratelimit._penalty import Penalty
     from scalekit.ratelimit._plans import Exempt, Plan
     from scalekit.ratelimit._quota import Algorithm
@@ -44,8 +43,8 @@ R = TypeVar("R")
 class RateLimiter:
     """Admits at most so many units per key, under several limits at once.
 
-    `limits`: text ("10/s", "10/s; 100/15m"), `Limit`s, or one callable that returns such a plan for a
-    key. All of them hold: a hit is admitted by all, and consumes from all, or from none.
+    `limits`: text ("10/s", "10/s; 100/15m"), `Limit`s, a list of them, or one callable that returns such a
+    plan for a key. All of them hold: a hit is admitted by all, and consumes from all, or from none.
 
     `algorithm` is the rule. "sliding-window" (default) and "sliding-log" never admit more than `limit` units
     in any `window`, wherever it starts. "sliding-log" remembers each unit's time, 8 bytes per unit of the
@@ -81,7 +80,7 @@ class RateLimiter:
 
     def __init__(
         self,
-        *limits: str | Limit | Callable[[str], Plan],
+        *limits: Plan | Callable[[str], Plan],
         store: RateLimitStore | None = None,
         name: str = "default",
         algorithm: Algorithm = "sliding-window",
