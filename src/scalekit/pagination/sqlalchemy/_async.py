@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from scalekit._extras import require
 
 if TYPE_CHECKING:
-    from sqlalchemy import Dialect, Select
+    from sqlalchemy import CompoundSelect, Dialect, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 
     from scalekit.pagination._order import Order, TotalOrder
@@ -23,22 +23,26 @@ class AsyncSelectSource(Generic[T]):
     either (rows), with any WHERE and joins; without ORDER BY, which a `CursorPaginator` adds. Cheap:
     make one for each request. A statement object that is kept and reused saves building the query.
 
+    Groups, DISTINCT, windows, UNION and a LIMIT of its own are paged as they stand: the last with the
+    ORDER BY that it needs. Their pages cost what the statement costs, since all of it is computed anew.
+
     Works on PostgreSQL and SQLite. Raises `MissingExtra` without SQLAlchemy, or without the greenlet that its
-    async sessions need (the extra `sqlalchemy` installs both), and `ConfigurationError` for another database
-    and for shapes that cannot be paged yet: LIMIT, DISTINCT, GROUP BY, UNION, window functions, FOR UPDATE,
-    and a join that repeats the only entity selected.
+    async sessions need (the extra `sqlalchemy` installs both), and `ConfigurationError` for another database,
+    for FOR UPDATE, and for a join that repeats the only entity selected.
     """
 
     __slots__ = ("_dialect", "_session", "_statement")
 
     def __init__(
-        self, session: AsyncSession | AsyncConnection | async_scoped_session[Any], statement: Select[Any]
+        self,
+        session: AsyncSession | AsyncConnection | async_scoped_session[Any],
+        statement: Select[Any] | CompoundSelect[Any],
     ) -> None:
         require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
         from scalekit.pagination.sqlalchemy._session import async_checked  # noqa: PLC0415  # only with SQLAlchemy
 
         self._session: Any = session
-        self._statement: Select[Any] = statement
+        self._statement: Select[Any] | CompoundSelect[Any] = statement
         self._dialect: Dialect = async_checked(session, statement)
 
     def order(self, wanted: Order, /) -> TotalOrder:
@@ -49,7 +53,7 @@ class AsyncSelectSource(Generic[T]):
 
     async def fetch(self, window: Window, /) -> Rows[T]:
         """Read the window with one statement."""
-        from scalekit.pagination.sqlalchemy._plan import own  # noqa: PLC0415  # only with SQLAlchemy
+        from scalekit.pagination.sqlalchemy._select_order import own  # noqa: PLC0415  # only with SQLAlchemy
 
         order = own(window.order)
         statement, parameters = order.statement(self._statement, window)
@@ -57,15 +61,14 @@ class AsyncSelectSource(Generic[T]):
 
     async def slice(self, offset: int, limit: int, /) -> list[T]:
         """Read rows by number with one statement, in its own ORDER BY made total by its unique keys."""
-        from scalekit.pagination.sqlalchemy._plan import numbered, numbers  # noqa: PLC0415  # only with SQLAlchemy
+        from scalekit.pagination.sqlalchemy._numbered import numbered  # noqa: PLC0415  # only with SQLAlchemy
 
         plan = numbered(self._statement)
-        result = await self._session.execute(plan.statement, numbers(offset, limit))
-        return list(plan.reader.rows(result).items)
+        return list(plan.items(await self._session.execute(plan.statement, plan.parameters(offset, limit))))
 
     async def count(self, at_most: int | None, /) -> int:
         """Count the rows with one statement; with `at_most`, stop there."""
-        from scalekit.pagination.sqlalchemy._plan import counting  # noqa: PLC0415  # only with SQLAlchemy
+        from scalekit.pagination.sqlalchemy._numbered import counting  # noqa: PLC0415  # only with SQLAlchemy
 
         statement, parameters = counting(self._statement, at_most)
         found: int = (await self._session.execute(statement, parameters)).scalar_one()

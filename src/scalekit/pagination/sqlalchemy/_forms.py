@@ -24,14 +24,20 @@ if TYPE_CHECKING:
 class Forms:
     """Predicates over an order's keys and the binds that hold a position's values."""
 
-    __slots__ = ("_binds", "_keys", "_row_values")
+    __slots__ = ("_binds", "_keys", "_row_values", "_whole")
 
     def __init__(
-        self, keys: Sequence[SqlKey], binds: Sequence[BindParameter[Any]], *, row_values: bool
+        self,
+        keys: Sequence[SqlKey],
+        binds: Sequence[BindParameter[Any]],
+        *,
+        row_values: bool,
+        whole: bool = False,
     ) -> None:
         self._keys = keys
         self._binds = binds
         self._row_values = row_values
+        self._whole = whole  # one branch, always: where no index helps, several compute everything anew
 
     def branches(
         self, found: Sequence[Range], nulls: Sequence[bool]
@@ -47,7 +53,8 @@ class Forms:
         ):
             # PostgreSQL knows that `a = x` makes ORDER BY a, b the same as ORDER BY b; not so for IS NULL.
             first_null = list(nulls).index(True) if any(nulls) else len(nulls)
-            return [(self._one(one, nulls), min(one.equal, first_null)) for one in found]
+            parts = [(self._one(one, nulls), min(one.equal, first_null)) for one in found]
+            return [(or_(*[part for part, _ in parts]), 0)] if self._whole else parts
         if self._row_values and len({key.sort.descending for key in self._keys}) == 1:
             return [(self._row_value(found[0]), 0)]
         return [(self._nested(found), 0)]

@@ -101,6 +101,19 @@ class Froms:
         """Return the index of the leaf that `column` belongs to, or None."""
         return next((index for index, leaf in enumerate(self.leaves) if leaf.holds(column)), None)
 
+    def shown(self, column: Any) -> ColumnElement[Any]:
+        """Return `column` as a subquery shows it that is read in its table's place, or itself."""
+        found = [leaf.clause.corresponding_column(column) for leaf in self.leaves if leaf.table is None]
+        outer = [each for each in found if each is not None]
+        return outer[0] if len(outer) == 1 else column
+
+    def nullable(self, column: ColumnElement[Any]) -> bool:
+        """Return whether `column` may be NULL; of an expression it is not known, so it may."""
+        index = self.leaf_of(column)
+        if index is None or self.leaves[index].table is None:
+            return True  # through a subquery, a NOT NULL column may have met an outer join
+        return self.leaves[index].nullable or not isinstance(column, Column) or column.nullable is not False
+
     @property
     def known(self) -> bool:
         """Whether every leaf has a unique key, so that the rows' identity can be known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Column, Float, type_coerce
+from sqlalchemy import Float, Integer, type_coerce
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
@@ -47,6 +47,8 @@ def resolve(key: Key, selected: tuple[tuple[str | None, Any], ...], froms: Froms
         key = written
     read = {hash(leaf.clause) for leaf in froms.leaves}
     if any(hash(source) not in read for source in from_objects(column)):
+        column = froms.shown(column)
+    if any(hash(source) not in read for source in from_objects(column)):
         raise ConfigurationError("order key", str(column), "to come from a table that the statement reads")
     element, python_type = _plain(column, dialect)
     kind = None if python_type is None else kind_of(python_type)
@@ -58,8 +60,14 @@ def resolve(key: Key, selected: tuple[tuple[str | None, Any], ...], froms: Froms
         )
     default = key.descending is NULLS_LARGEST[dialect.name]
     nulls_first = default if key.nulls is None else key.nulls == "first"
-    name, nullable = _described(column, froms, dialect)
-    return SqlKey(SortKey(name, key.descending, nulls_first, nullable, kind), element, column)
+    name = _named_everywhere(column, froms, dialect)
+    sort = SortKey(name, key.descending, nulls_first, froms.nullable(column), kind)
+    return SqlKey(sort, element, column)
+
+
+def moved(key: SqlKey, column: ColumnElement[Any], dialect: Dialect) -> SqlKey:
+    """Return `key` read from `column`, where a subquery computes it."""
+    return key._replace(element=_plain(column, dialect)[0])
 
 
 def _named(name: str, selected: tuple[tuple[str | None, Any], ...]) -> Any:
@@ -96,7 +104,7 @@ def _unwrapped(expression: ColumnElement[Any]) -> tuple[ColumnElement[Any], Key]
 
 def _plain(column: ColumnElement[Any], dialect: Dialect) -> tuple[ColumnElement[Any], type | None]:
     """Return the expression read as the database stores it, and the Python type of its values."""
-    stored: Any = column.type
+    stored = _declared(column)
     # The database sorts what is stored, not what a decorator makes of it (Interval is one only in places).
     while _decorates(stored) and _decorates(stored.dialect_impl(dialect)):
         stored = stored.load_dialect_impl(dialect)
@@ -110,20 +118,27 @@ def _plain(column: ColumnElement[Any], dialect: Dialect) -> tuple[ColumnElement[
     return (column if stored is column.type else type_coerce(column, stored)), python_type
 
 
+_COUNTING = ("row_number", "ntile")  # which SQLAlchemy gives no type
+
+
+def _declared(column: Any) -> Any:
+    counts = column.__visit_name__ == "over" and getattr(column.element, "name", None) in _COUNTING
+    return Integer() if counts else column.type
+
+
 def _decorates(stored: Any) -> bool:
     return isinstance(stored, TypeDecorator)
 
 
-def _described(column: Any, froms: Froms, dialect: Dialect) -> tuple[str, bool]:
-    """Return the key's name, the same in every process, and whether it can be NULL."""
+def _named_everywhere(column: Any, froms: Froms, dialect: Dialect) -> str:
+    """Return the key's name, the same in every process."""
     index = froms.leaf_of(column)
     if index is None:
         compiled = column.compile(dialect=dialect)
-        return f"{compiled} {sorted(compiled.params.items())!r}", True
+        return f"{compiled} {sorted(compiled.params.items())!r}"
     leaf = froms.leaves[index]
     table = leaf.table
-    if table is None:  # through a subquery, a NOT NULL column may have met an outer join
-        return f"#{index}.{column.key}", True
-    nullable = leaf.nullable or not isinstance(column, Column) or column.nullable is not False
+    if table is None:
+        return f"#{index}.{column.key}"
     name = table.fullname if leaf.clause is table else f"{table.fullname}#{index}"
-    return f"{name}.{column.key}", nullable
+    return f"{name}.{column.key}"

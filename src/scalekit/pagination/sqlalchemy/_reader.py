@@ -70,6 +70,11 @@ class Reader:
         return cut.all()
 
 
+def plain_rows(result: Result[Any]) -> Sequence[Any]:
+    """Return the rows of a statement that selects columns: one column as scalars."""
+    return result.scalars().all() if len(result.keys()) == 1 else result.all()
+
+
 def _getter(places: Sequence[int]) -> Any:
     if len(places) == 1:
         place = places[0]

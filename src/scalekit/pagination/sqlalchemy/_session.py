@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, scoped_session
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError
 from scalekit.pagination.sqlalchemy._keys import NULLS_LARGEST
-from scalekit.pagination.sqlalchemy._shape import checked_select, described, entity_of, is_orm
+from scalekit.pagination.sqlalchemy._shape import checked_select, has_entities
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
@@ -36,15 +36,15 @@ def async_checked(session: Any, statement: object) -> Dialect:
 
 
 def _checked(session: Any, statement: object, connection: Any, sessions: Any, expected: str) -> Dialect:
-    select = checked_select(statement)
+    read = checked_select(statement)
     if isinstance(session, connection):
         dialect: Dialect = session.dialect
-        if is_orm(select) and any(entity_of(expression) is not None for _, expression in described(select)):
+        if has_entities(read):
             raise ConfigurationError(
                 "session", session, "to be a session, since the statement selects entities"
             )
     elif isinstance(session, sessions):
-        dialect = session.get_bind(clause=select).dialect
+        dialect = session.get_bind(clause=read).dialect
     else:
         raise ConfigurationError("session", session, f"to be {expected}")
     if dialect.name not in NULLS_LARGEST:

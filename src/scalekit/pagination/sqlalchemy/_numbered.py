@@ -1,0 +1,92 @@
+"""Pages by number, and counting: a statement's own ORDER BY, made total by its unique keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import CompoundSelect, Integer, bindparam, func, literal_column, select
+
+from scalekit.errors import ConfigurationError
+from scalekit.pagination.sqlalchemy._computed import kept
+from scalekit.pagination.sqlalchemy._plan import froms_of
+from scalekit.pagination.sqlalchemy._reader import Reader, plain_rows
+from scalekit.pagination.sqlalchemy._select_order import LIMIT
+from scalekit.pagination.sqlalchemy._shape import distinct_on, is_cut, own_limit, own_order, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Result, Select
+
+    from scalekit.pagination.sqlalchemy._shape import Statement
+
+_OFFSET = bindparam("_scalekit_offset", type_=Integer)
+
+
+class Numbered:
+    """A statement prepared for pages by number."""
+
+    __slots__ = ("_limit", "_offset", "_reader", "statement")
+
+    def __init__(self, statement: Statement) -> None:
+        refuse(statement, own_order=True)
+        # A page of a statement that has a LIMIT is one of its rows: the two are added up for each page.
+        self._offset, self._limit = own_limit(statement)
+        self._reader: Reader | None = None
+        if isinstance(statement, CompoundSelect):
+            _check_order(statement)
+            self.statement: Statement = statement.limit(LIMIT).offset(_OFFSET)
+            return
+        rows = kept(statement, froms_of(statement))
+        identity = rows.identity([]) if rows.known else []
+        if not identity:
+            _check_order(statement)
+        first = () if own_order(statement) else distinct_on(statement)
+        self._reader = Reader(statement, identity)
+        prepared = self._reader.prepared(statement).order_by(*first, *identity)
+        self.statement = prepared.limit(LIMIT).offset(_OFFSET)
+
+    def parameters(self, offset: int, limit: int) -> dict[str, int]:
+        """Return what the statement is bound to for at most `limit` rows after the first `offset`."""
+        if self._limit is not None:
+            limit = max(0, min(limit, self._limit - offset))
+        return {"_scalekit_limit": limit, "_scalekit_offset": self._offset + offset}
+
+    def items(self, result: Result[Any]) -> Sequence[Any]:
+        """Return the rows found, as the user selected them."""
+        return plain_rows(result) if self._reader is None else self._reader.rows(result).items
+
+
+def _check_order(statement: Statement) -> None:
+    if not own_order(statement):
+        raise ConfigurationError("statement", statement, "with an ORDER BY, since no unique key is known")
+
+
+_numbered: WeakKeyDictionary[Statement, Numbered] = WeakKeyDictionary()
+
+
+def numbered(statement: Statement) -> Numbered:
+    """Return `statement` prepared for pages by number; raise `ConfigurationError` for what cannot be."""
+    plan = _numbered.get(statement)
+    if plan is None:
+        plan = _numbered[statement] = Numbered(statement)
+    return plan
+
+
+def counting(statement: Statement, at_most: int | None) -> tuple[Select[Any], dict[str, Any]]:
+    """Return the statement that counts the rows, up to `at_most`, and its parameters."""
+    if at_most is None:
+        return select(func.count()).select_from(_unordered(statement).subquery()), {}
+    parameters = {"_scalekit_limit": at_most}
+    if not is_cut(statement):
+        return select(func.count()).select_from(_unordered(statement).limit(LIMIT).subquery()), parameters
+    own = select(literal_column("1")).select_from(
+        statement.subquery()
+    )  # its LIMIT counts too: it stays inside
+    return select(func.count()).select_from(own.limit(LIMIT).subquery()), parameters
+
+
+def _unordered(statement: Any) -> Any:
+    # A LIMIT may depend on its order (WITH TIES does).
+    return statement if is_cut(statement) else statement.order_by(None)
