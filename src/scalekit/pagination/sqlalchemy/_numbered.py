@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import CompoundSelect, Integer, bindparam, func, literal_column, select
+from sqlalchemy import CompoundSelect, Integer, bindparam, func, select
 
 from scalekit.errors import ConfigurationError
 from scalekit.pagination.sqlalchemy._computed import kept
 from scalekit.pagination.sqlalchemy._plan import froms_of
 from scalekit.pagination.sqlalchemy._reader import Reader, plain_rows
 from scalekit.pagination.sqlalchemy._select_order import LIMIT
-from scalekit.pagination.sqlalchemy._shape import distinct_on, is_cut, own_limit, own_order, refuse
+from scalekit.pagination.sqlalchemy._shape import ONE, distinct_on, is_cut, own_limit, own_order, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,9 +81,7 @@ def counting(statement: Statement, at_most: int | None) -> tuple[Select[Any], di
     parameters = {"_scalekit_limit": at_most}
     if not is_cut(statement):
         return select(func.count()).select_from(_unordered(statement).limit(LIMIT).subquery()), parameters
-    own = select(literal_column("1")).select_from(
-        statement.subquery()
-    )  # its LIMIT counts too: it stays inside
+    own = select(ONE).select_from(statement.subquery())  # its LIMIT counts too: it stays inside
     return select(func.count()).select_from(own.limit(LIMIT).subquery()), parameters
 
 

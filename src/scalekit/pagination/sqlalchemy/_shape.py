@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from sqlalchemy import CompoundSelect, Select, inspect, literal_column
+from sqlalchemy import Column, CompoundSelect, Select, inspect, literal_column
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import BindParameter, ClauseElement, ColumnElement, Over
 from sqlalchemy.sql.functions import cube, grouping_sets, rollup
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Statement: TypeAlias = Select[Any] | CompoundSelect[Any]
 
-_ONE: ColumnElement[Any] = literal_column("1")
+ONE: ColumnElement[Any] = literal_column("1")
 _SEVERAL_GROUPINGS = (cube, grouping_sets, rollup)
 SUBQUERY = "page over select(statement.subquery()), with append_key=False if its order is total"
 
@@ -134,9 +134,16 @@ def copied(statement: Statement) -> Statement:
 
 def has_window(expression: Any) -> bool:
     """Return whether an expression computes over other rows (`OVER`)."""
-    if entity_of(expression) is not None or hasattr(expression, "c"):  # a whole table or entity
-        return False
-    return any(isinstance(part, Over) for part in visitors.iterate(element_of(expression)))
+    if (
+        isinstance(expression, (Column, type))
+        or entity_of(expression) is not None
+        or hasattr(expression, "c")
+    ):
+        return False  # the usual ones, at once: a column, a whole table or entity
+    element = element_of(expression)
+    return not isinstance(element, Column) and any(
+        isinstance(part, Over) for part in visitors.iterate(element)
+    )
 
 
 def has_entities(statement: Statement) -> bool:
@@ -162,7 +169,7 @@ def only_table(statement: Select[Any]) -> FromClause | None:
 
 def final_froms(statement: Select[Any]) -> Sequence[FromClause]:
     """Return the FROM clause as it will be sent, without the joins that eager loading adds."""
-    bare: Select[Any] = statement.with_only_columns(_ONE, maintain_column_froms=True)
+    bare: Select[Any] = statement.with_only_columns(ONE, maintain_column_froms=True)
     return bare.get_final_froms()
 
 
