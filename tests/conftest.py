@@ -14,6 +14,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
+from tests.servers import mariadb as mariadbs
 from tests.servers import memcached as memcacheds
 from tests.servers import pgbouncer as pgbouncers
 from tests.servers import postgres as postgresql
@@ -21,6 +22,7 @@ from tests.servers import redis as redises
 from tests.servers.cluster import RedisCluster
 from tests.servers.database import fresh_database
 from tests.servers.lifeline import Server
+from tests.servers.mariadb import MariaDB
 from tests.servers.memcached import Memcached
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresServer
@@ -53,6 +55,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         absent |= {"pgbouncer"}
     if memcacheds.binary() is None:
         absent |= {"memcached"}
+    if mariadbs.binary() is None:
+        absent |= {"mariadb"}
     left_out = [item for item in items if absent.intersection(getattr(item, "fixturenames", ()))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -63,8 +67,10 @@ def pytest_report_header() -> list[str]:
     redis = (REDIS_URL and "REDIS_URL") or ", ".join(redises.flavours()) or "none"
     postgres = (DATABASE_URL and "DATABASE_URL") or next(iter(postgresql.flavours()), "none")
     pgbouncer, memcached = pgbouncers.binary() or "none", memcacheds.binary() or "none"
+    mariadb = mariadbs.binary() or "none"
     return [
-        f"servers: Redis: {redis}; PostgreSQL: {postgres}; PgBouncer: {pgbouncer}; Memcached: {memcached}"
+        f"servers: Redis: {redis}; PostgreSQL: {postgres}",
+        f"servers some tests need: PgBouncer: {pgbouncer}; Memcached: {memcached}; MariaDB: {mariadb}",
     ]
 
 
@@ -253,6 +259,15 @@ def pgbouncer(_shared_postgres: PostgresServer, postgres_url: str) -> Iterator[C
 def memcached() -> Iterator[Memcached]:
     """A server for a module, for `.url`. Such tests are collected only where the system has Memcached."""
     server = Memcached()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[MariaDB]:
+    """A server for a module, for `.url`. Such tests are collected only where the system has MariaDB."""
+    server = MariaDB()
     server.start()
     yield server
     server.close()

@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {dt.datetime: DateTime(timezone=True)}  # noqa: RUF012
+    type_annotation_map = {dt.datetime: DateTime(timezone=True), str: String(320)}  # noqa: RUF012
 
 
 class Item(Base):

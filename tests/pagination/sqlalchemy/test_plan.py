@@ -97,7 +97,7 @@ def test_plans_are_shared_by_statements_of_one_shape_and_not_kept(session):
     assert len(set(map(id, made))) == 1
     assert SelectSource(session, select(Item.id, Item.b)).order(wanted) is not made[0]
     gc.collect()
-    statements = _plan._plans[wanted]["sqlite"].by_statement
+    statements = _plan._plans[wanted]["sqlite", None].by_statement
     assert len(statements) == 0
     before = len(_plan._plans)
     feed = CursorPaginator(["id"], secret="s")
@@ -111,7 +111,7 @@ def test_shapes_without_end_are_not_kept(session):
     wanted = FEED._rules.order
     for n in range(200):
         SelectSource(session, select(Item.b, (Item.id + n).label("x"))).order(wanted)
-    assert len(_plan._plans[wanted]["sqlite"].by_shape) <= 64
+    assert len(_plan._plans[wanted]["sqlite", None].by_shape) <= 64
 
 
 def sql_of(order_by, values, dialect, *, backward=False, inclusive=False, statement=None):

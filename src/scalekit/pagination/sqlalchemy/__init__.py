@@ -1,4 +1,4 @@
-"""Pages of a SQLAlchemy `select()`, Core or ORM, on PostgreSQL and SQLite."""
+"""Pages of a SQLAlchemy `select()`, Core or ORM, on PostgreSQL, SQLite, MariaDB and MySQL."""
 
 from scalekit._lazy import exports
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from scalekit.pagination._order import Order, TotalOrder
     from scalekit.pagination._window import Rows, Window
+    from scalekit.pagination.sqlalchemy._forms import Form
 
 T = TypeVar("T")
 
@@ -26,30 +27,37 @@ class AsyncSelectSource(Generic[T]):
     Groups, DISTINCT, windows, UNION and a LIMIT of its own are paged as they stand: the last with the
     ORDER BY that it needs. Their pages cost what the statement costs, since all of it is computed anew.
 
-    Works on PostgreSQL and SQLite. Raises `MissingExtra` without SQLAlchemy, or without the greenlet that its
-    async sessions need (the extra `sqlalchemy` installs both), and `ConfigurationError` for another database,
-    for FOR UPDATE, and for a join that repeats the only entity selected.
+    `form` overrides how a page's condition is written (default None: what the database reads from an index):
+    "row" for row values, "nested" and "or" for comparisons, "union" for one branch per key, which is right
+    where very many rows share the first key's value (a boolean's or an Enum's are known to).
+
+    Works on PostgreSQL, SQLite, MariaDB and MySQL. Raises `MissingExtra` without SQLAlchemy, or without the
+    greenlet that its async sessions need (the extra `sqlalchemy` installs both), and `ConfigurationError`
+    for another database, for FOR UPDATE, and for a join that repeats the only entity selected.
     """
 
-    __slots__ = ("_dialect", "_session", "_statement")
+    __slots__ = ("_dialect", "_form", "_session", "_statement")
 
     def __init__(
         self,
         session: AsyncSession | AsyncConnection | async_scoped_session[Any],
         statement: Select[Any] | CompoundSelect[Any],
+        *,
+        form: Form | None = None,
     ) -> None:
         require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
         from scalekit.pagination.sqlalchemy._session import async_checked  # noqa: PLC0415  # only with SQLAlchemy
 
         self._session: Any = session
         self._statement: Select[Any] | CompoundSelect[Any] = statement
+        self._form: Form | None = form
         self._dialect: Dialect = async_checked(session, statement)
 
     def order(self, wanted: Order, /) -> TotalOrder:
         """Return the total order, planned once for each order and shape of statement."""
         from scalekit.pagination.sqlalchemy._plan import planned  # noqa: PLC0415  # only with SQLAlchemy
 
-        return planned(wanted, self._statement, self._dialect)
+        return planned(wanted, self._statement, self._dialect, self._form)
 
     async def fetch(self, window: Window, /) -> Rows[T]:
         """Read the window with one statement."""

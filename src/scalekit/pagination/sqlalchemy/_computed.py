@@ -35,6 +35,7 @@ from scalekit.pagination.sqlalchemy._shape import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sqlalchemy import Dialect
     from sqlalchemy.sql.elements import ColumnElement
 
     from scalekit.pagination.sqlalchemy._identity import Froms
@@ -47,6 +48,7 @@ class Kept(NamedTuple):
     froms: Froms
     folded: Sequence[ColumnElement[Any]] | None
     """The expressions of GROUP BY or DISTINCT, None where each row read is a row."""
+    grouped: bool
 
     @property
     def known(self) -> bool:
@@ -65,10 +67,17 @@ class Kept(NamedTuple):
                 added = [other for other in added if other is not each]
         return added
 
-    def check(self, column: ColumnElement[Any]) -> None:
+    def check(self, column: ColumnElement[Any], dialect: Dialect) -> None:
         """Raise `ConfigurationError` for an order key that has not one value for each row."""
-        if self.folded is not None and not _fits(column, self.folded, self.froms):
+        if self.folded is None:
+            return
+        if not _fits(column, self.folded, self.froms):
             raise ConfigurationError("order key", str(column), "to be grouped by, or selected by DISTINCT")
+        plain = isinstance(column, (Column, FunctionElement)) or has_window(column)
+        if self.grouped and not plain and dialect.name in {"mysql", "mariadb"}:
+            raise ConfigurationError(
+                "order key", str(column), f"a column or an aggregate, as MySQL's HAVING wants: {SUBQUERY}"
+            )
 
 
 def kept(statement: Select[Any], froms: Froms) -> Kept:
@@ -84,8 +93,9 @@ def kept(statement: Select[Any], froms: Froms) -> Kept:
             else:
                 attributes = [getattr(expression, each.key) for each in entity.mapper.column_attrs]
                 selected += [element_of(attribute) for attribute in attributes]
-        return Kept(froms, selected)
-    return Kept(froms, groups(statement))
+        return Kept(froms, selected, grouped=False)
+    by = groups(statement)
+    return Kept(froms, by, grouped=by is not None)
 
 
 def _bare(element: Any) -> ColumnElement[Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Float, Integer, type_coerce
+from sqlalchemy import Double, Float, Integer, literal_column, type_coerce
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator
 
 from scalekit.errors import ConfigurationError
 from scalekit.pagination._order import Key, SortKey
 from scalekit.pagination._values import kind_of
+from scalekit.pagination.sqlalchemy._forms import NULLS_LARGEST
 from scalekit.pagination.sqlalchemy._shape import element_of, entity_of, from_objects
 
 if TYPE_CHECKING:
@@ -21,16 +23,18 @@ if TYPE_CHECKING:
     from scalekit.pagination._order import Nulls
     from scalekit.pagination.sqlalchemy._identity import Froms
 
-NULLS_LARGEST = {"postgresql": True, "sqlite": False}
-"""How each supported database sorts NULLs unasked."""
-
 
 class SqlKey(NamedTuple):
-    """One key of a total order, with its expression; `column` is what that reads, before any coercion."""
+    """One key of a total order, with its expression; `column` is what that reads, before any coercion.
+
+    `read` is what its value is read from, and `few_values` says that many rows must share each.
+    """
 
     sort: SortKey
     element: ColumnElement[Any]
     column: ColumnElement[Any]
+    read: ColumnElement[Any]
+    few_values: bool
 
 
 def resolve(key: Key, selected: tuple[tuple[str | None, Any], ...], froms: Froms, dialect: Dialect) -> SqlKey:
@@ -52,7 +56,7 @@ def resolve(key: Key, selected: tuple[tuple[str | None, Any], ...], froms: Froms
         raise ConfigurationError("order key", str(column), "to come from a table that the statement reads")
     element, python_type = _plain(column, dialect)
     kind = None if python_type is None else kind_of(python_type)
-    if kind is None:
+    if kind is None or python_type is None:
         raise ConfigurationError(
             "order key",
             str(column),
@@ -62,12 +66,14 @@ def resolve(key: Key, selected: tuple[tuple[str | None, Any], ...], froms: Froms
     nulls_first = default if key.nulls is None else key.nulls == "first"
     name = _named_everywhere(column, froms, dialect)
     sort = SortKey(name, key.descending, nulls_first, froms.nullable(column), kind)
-    return SqlKey(sort, element, column)
+    few_values = issubclass(python_type, (bool, Enum))
+    return SqlKey(sort, element, column, _exact(element, dialect), few_values)
 
 
 def moved(key: SqlKey, column: ColumnElement[Any], dialect: Dialect) -> SqlKey:
     """Return `key` read from `column`, where a subquery computes it."""
-    return key._replace(element=_plain(column, dialect)[0])
+    element = _plain(column, dialect)[0]
+    return key._replace(element=element, read=element)
 
 
 def _named(name: str, selected: tuple[tuple[str | None, Any], ...]) -> Any:
@@ -112,12 +118,28 @@ def _plain(column: ColumnElement[Any], dialect: Dialect) -> tuple[ColumnElement[
         python_type = stored.python_type
     except NotImplementedError:
         return column, None
+    if dialect.name in {"mysql", "mariadb"} and getattr(stored, "native_enum", False):
+        raise ConfigurationError(
+            "order key", str(column), "other than an ENUM, which MySQL sorts by number and compares as text"
+        )
     if python_type is Decimal and dialect.name == "sqlite":
         # SQLite stores a float; as a rounded Decimal it would not compare equal to itself.
         stored, python_type = Float(), float
     return (column if stored is column.type else type_coerce(column, stored)), python_type
 
 
+def _exact(element: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
+    """Return `element` such that its value equals it.
+
+    MySQL shows a FLOAT with six digits, which are not what it compares with (its manual, B.3.4.8).
+    """
+    if dialect.name not in {"mysql", "mariadb"} or element.type.__visit_name__.lower() != "float":
+        return element
+    narrow = (getattr(element.type, "precision", None) or 0) <= _FLOAT_BITS
+    return type_coerce(element + literal_column("0e0"), Double()) if narrow else element
+
+
+_FLOAT_BITS = 24
 _COUNTING = ("row_number", "ntile")  # which SQLAlchemy gives no type
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Dialect, Select
 
     from scalekit.pagination._order import Order
+    from scalekit.pagination.sqlalchemy._forms import Form
     from scalekit.pagination.sqlalchemy._keys import SqlKey
     from scalekit.pagination.sqlalchemy._shape import Statement
 
@@ -49,20 +50,20 @@ class _Plans:
         self.by_shape: dict[object, SelectOrder] = {}
 
 
-_plans: WeakKeyDictionary[Order, dict[str, _Plans]] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[Order, dict[tuple[str, Form | None], _Plans]] = WeakKeyDictionary()
 
 
-def planned(wanted: Order, statement: Statement, dialect: Dialect) -> SelectOrder:
+def planned(wanted: Order, statement: Statement, dialect: Dialect, form: Form | None = None) -> SelectOrder:
     """Return the total order for `statement`, planning it if it was not planned before.
 
     Raises `ConfigurationError` for shapes and orders that cannot be paged.
     """
-    by_dialect = _plans.get(wanted)
-    if by_dialect is None:
-        by_dialect = _plans[wanted] = {}
-    plans = by_dialect.get(dialect.name)
+    by_form = _plans.get(wanted)
+    if by_form is None:
+        by_form = _plans[wanted] = {}
+    plans = by_form.get((dialect.name, form))
     if plans is None:
-        plans = by_dialect[dialect.name] = _Plans()
+        plans = by_form[dialect.name, form] = _Plans()
     plan = plans.by_statement.get(statement)
     if plan is not None:
         return plan
@@ -70,7 +71,7 @@ def planned(wanted: Order, statement: Statement, dialect: Dialect) -> SelectOrde
     shape = None if isinstance(statement, CompoundSelect) else _shape(statement)
     plan = None if shape is None else plans.by_shape.get(shape)
     if plan is None:
-        plan = _planned(wanted, statement, dialect)
+        plan = _planned(wanted, statement, dialect, form)
         if shape is not None:
             if len(plans.by_shape) >= _MOST_SHAPES:
                 plans.by_shape.clear()
@@ -121,7 +122,7 @@ def froms_of(statement: Select[Any]) -> Froms:
     return froms
 
 
-def _planned(wanted: Order, statement: Statement, dialect: Dialect) -> SelectOrder:
+def _planned(wanted: Order, statement: Statement, dialect: Dialect, form: Form | None) -> SelectOrder:
     if isinstance(statement, CompoundSelect):
         return _trusted(wanted, wrapped(statement), dialect)
     froms = froms_of(statement)
@@ -131,7 +132,7 @@ def _planned(wanted: Order, statement: Statement, dialect: Dialect) -> SelectOrd
         return _trusted(wanted, wrapped(statement), dialect)
     keys = _resolved(wanted.keys, selected, froms, dialect)
     for key in keys:
-        rows.check(key.column)
+        rows.check(key.column, dialect)
     if rows.known:
         added = rows.identity([key.column for key in keys])
         if added and not wanted.append_key:
@@ -147,7 +148,7 @@ def _planned(wanted: Order, statement: Statement, dialect: Dialect) -> SelectOrd
         _vouched(wanted)
     made = computed(statement, rows, [key.column for key in keys])
     if made is None:
-        return SelectOrder(statement, keys, dialect)
+        return SelectOrder(statement, keys, dialect, form=form)
     keys = [
         moved(key, column, dialect) if (column := made.moved.get(hash(key.column))) is not None else key
         for key in keys

@@ -15,8 +15,7 @@ from sqlalchemy import Integer, Select, and_, bindparam, select, union_all
 from scalekit.errors import ConfigurationError
 from scalekit.pagination._order import TotalOrder
 from scalekit.pagination._ranges import ranges
-from scalekit.pagination.sqlalchemy._forms import Forms, order_by
-from scalekit.pagination.sqlalchemy._keys import NULLS_LARGEST
+from scalekit.pagination.sqlalchemy._forms import Forms, form_of, order_by
 from scalekit.pagination.sqlalchemy._reader import Reader
 from scalekit.pagination.sqlalchemy._shape import groups
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.elements import ColumnElement
 
     from scalekit.pagination._window import Window
+    from scalekit.pagination.sqlalchemy._forms import Form
     from scalekit.pagination.sqlalchemy._keys import SqlKey
     from scalekit.pagination.sqlalchemy._shape import Statement
 
@@ -41,11 +41,11 @@ class SelectOrder(TotalOrder):
 
     __slots__ = (
         "_base",
+        "_dialect",
         "_elements",
         "_forms",
         "_grouped",
         "_names",
-        "_nulls_largest",
         "_sql",
         "_statements",
         "reader",
@@ -57,18 +57,20 @@ class SelectOrder(TotalOrder):
         sql: Sequence[SqlKey],
         dialect: Dialect,
         *,
+        form: Form | None = None,
         base: Select[Any] | None = None,
     ) -> None:
         super().__init__([key.sort for key in sql])
         self._base = base
         self._grouped = groups(statement) is not None
-        self.reader = Reader(statement, [key.element for key in sql])
+        self.reader = Reader(statement, [key.read for key in sql])
         self._sql = sql
-        self._nulls_largest = NULLS_LARGEST[dialect.name]
+        self._dialect = dialect
         self._names = [f"_scalekit_{index}" for index in range(len(sql))]
         binds = [bindparam(name, type_=key.element.type) for name, key in zip(self._names, sql, strict=True)]
+        # In one branch, always, where no index helps: several would compute everything anew.
         whole = self._grouped or base is not None
-        self._forms = Forms(sql, binds, row_values=dialect.name == "postgresql", whole=whole)
+        self._forms = Forms(sql, binds, "or" if whole else form_of(sql, dialect, form))
         self._elements: dict[
             object, tuple[list[tuple[ColumnElement[bool], int]], list[ColumnElement[Any]]]
         ] = {}
@@ -138,7 +140,7 @@ class SelectOrder(TotalOrder):
 
     def _sorted(self, elements: Sequence[ColumnElement[Any]], *, backward: bool) -> list[ColumnElement[Any]]:
         pairs = zip(self.keys, elements, strict=True)
-        return order_by(pairs, backward=backward, nulls_largest=self._nulls_largest)
+        return order_by(pairs, backward=backward, dialect=self._dialect)
 
 
 def own(order: TotalOrder) -> SelectOrder:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError
-from scalekit.pagination.sqlalchemy._keys import NULLS_LARGEST
+from scalekit.pagination.sqlalchemy._forms import NULLS_LARGEST
 from scalekit.pagination.sqlalchemy._shape import checked_select, has_entities
 
 if TYPE_CHECKING:
