@@ -48,7 +48,8 @@ def _decode_bool(data: bytes) -> bool:
 
 def _encode_int(value: int) -> bytes:
     _expect(value, int)
-    return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+    bits = (value if value >= 0 else ~value).bit_length()  # as many for -(2**63) as for 2**63 - 1
+    return value.to_bytes(bits // 8 + 1, "big", signed=True)
 
 
 def _decode_int(data: bytes) -> int:
