@@ -59,14 +59,15 @@ class Keyring:
 def _keys_of(secret: object) -> list[bytes]:
     if secret is None:
         return [_key_of_process()]
-    if isinstance(secret, (str, bytes)) or not isinstance(secret, Sequence):
+    # A bytearray or a memoryview is a sequence too, of numbers.
+    if isinstance(secret, (str, bytes, bytearray, memoryview)) or not isinstance(secret, Sequence):
         return [_key_of(secret, "secret", "to be non-empty text or bytes, a sequence of them, or None")]
     keys: list[bytes] = []
     for at, each in enumerate(cast("Sequence[object]", secret)):
         key = _key_of(each, f"secret[{at}]", "to be non-empty text or bytes")
         if key in keys:
             raise ConfigurationError(
-                "secret", f"secret[{keys.index(key)}] again in secret[{at}]", "once each"
+                "secret", f"secret[{keys.index(key)}] again in secret[{at}]", "to hold each one once"
             )
         keys.append(key)
     if not keys:
