@@ -91,8 +91,10 @@ def _encode_datetime(value: datetime) -> bytes:
 
 def _decode_datetime(data: bytes) -> datetime:
     if len(data) == _INT64.size:
-        return _NAIVE_EPOCH + timedelta(microseconds=_INT64.unpack(data)[0])
-    return _AWARE_EPOCH + timedelta(microseconds=_INT64.unpack(data.removesuffix(b"Z"))[0])
+        return (
+            _NAIVE_EPOCH + _MICROSECOND * _INT64.unpack(data)[0]
+        )  # half the time of timedelta(microseconds=)
+    return _AWARE_EPOCH + _MICROSECOND * _INT64.unpack(data.removesuffix(b"Z"))[0]
 
 
 def _encode_date(value: date) -> bytes:
