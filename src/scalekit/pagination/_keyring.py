@@ -60,12 +60,9 @@ def _keys_of(secret: object) -> list[bytes]:
     if secret is None:
         return [_key_of_process()]
     # A bytearray or a memoryview is a sequence too, of numbers.
-    if isinstance(secret, (str, bytes, bytearray, memoryview)) or not isinstance(secret, Sequence):
-        return [
-            _key_of(
-                cast("object", secret), "secret", "to be non-empty text or bytes, a sequence of them, or None"
-            )
-        ]
+    several = isinstance(secret, Sequence) and not isinstance(secret, (str, bytes, bytearray, memoryview))
+    if not several:
+        return [_key_of(secret, "secret", "to be non-empty text or bytes, a sequence of them, or None")]
     keys: list[bytes] = []
     for at, each in enumerate(cast("Sequence[object]", secret)):
         key = _key_of(each, f"secret[{at}]", "to be non-empty text or bytes")
