@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import cast
+from typing import TypeGuard
 
 from scalekit.errors import ConfigurationError
 
@@ -59,12 +59,10 @@ class Keyring:
 def _keys_of(secret: object) -> list[bytes]:
     if secret is None:
         return [_key_of_process()]
-    # A bytearray or a memoryview is a sequence too, of numbers.
-    several = isinstance(secret, Sequence) and not isinstance(secret, (str, bytes, bytearray, memoryview))
-    if not several:
+    if not _are_several(secret):
         return [_key_of(secret, "secret", "to be non-empty text or bytes, a sequence of them, or None")]
     keys: list[bytes] = []
-    for at, each in enumerate(cast("Sequence[object]", secret)):
+    for at, each in enumerate(secret):
         key = _key_of(each, f"secret[{at}]", "to be non-empty text or bytes")
         if key in keys:
             raise ConfigurationError(
@@ -74,6 +72,11 @@ def _keys_of(secret: object) -> list[bytes]:
     if not keys:
         raise ConfigurationError("secret", [], "to hold one secret at least")
     return keys
+
+
+def _are_several(secret: object) -> TypeGuard[Sequence[object]]:
+    # A bytearray or a memoryview is a sequence too, of numbers.
+    return isinstance(secret, Sequence) and not isinstance(secret, (str, bytes, bytearray, memoryview))
 
 
 def _key_of(secret: object, parameter: str, expected: str) -> bytes:
