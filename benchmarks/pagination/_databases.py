@@ -60,9 +60,13 @@ def _filled(engine: Engine, rows: int) -> None:
             connection.execute(text(f"INSERT INTO feed {numbers} SELECT {columns} FROM s"))
         elif name == "postgresql":
             columns = _ROW.format(n="n", name="'n' || n", body="repeat('x', 40)")
-            connection.execute(text(f"INSERT INTO feed SELECT {columns} FROM generate_series(1, {rows}) AS n"))
+            connection.execute(
+                text(f"INSERT INTO feed SELECT {columns} FROM generate_series(1, {rows}) AS n")
+            )
         else:
-            columns = _ROW.format(n="seq", name="CONCAT('n', seq)", body="REPEAT('x', 40)").replace("/", "DIV")
+            columns = _ROW.format(n="seq", name="CONCAT('n', seq)", body="REPEAT('x', 40)").replace(
+                "/", "DIV"
+            )
             connection.execute(text(f"INSERT INTO feed SELECT {columns} FROM seq_1_to_{rows}"))
         for index, on in (_INDEXES | (_POSTGRES_INDEXES if name == "postgresql" else {})).items():
             connection.execute(text(f"CREATE INDEX feed_{index} ON feed ({on})"))
@@ -111,7 +115,7 @@ def mariadb(rows: int) -> Iterator[Engine | None]:
             server = MariaDB("innodb-buffer-pool-size=1G")
             server.start()
             stack.callback(server.close)
-            url = server.url.replace("mariadb+", "mysql+")  # as most write it; sqlakeyset looks at the name
+            url = server.url.replace("mariadb+", "mysql+")  # as most write it, and peers know it
         engine = create_engine(url)
         _filled(engine, rows)
         yield engine

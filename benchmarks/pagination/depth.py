@@ -68,7 +68,7 @@ def milliseconds(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(ROUNDS):
         for name, call in calls.items():
-            if turn > 2 and statistics.median(found[name]) > SLOW:  # noqa: PLR2004
+            if turn > 2 and statistics.median(found[name]) > SLOW:
                 continue
             call()
             started = time.perf_counter()
@@ -163,7 +163,9 @@ def curves(connection: Connection, rows: int) -> dict[str, list[tuple[int, float
 
 def main() -> None:
     warnings.filterwarnings("ignore", module="sqlakeyset")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("databases", nargs="*", choices=[[], *ROWS], metavar="DATABASE", help=", ".join(ROWS))
     parser.add_argument("--rows", type=int)
     parser.add_argument("--plot", type=Path, metavar="FILE.svg")

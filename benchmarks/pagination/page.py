@@ -7,9 +7,9 @@ as it is, the paginator (decode the cursor, execute, encode both cursors) with a
 with one made per request, the keyset query as one writes it by hand in a request handler, that query without
 a keyset, and the peers' pages. "added" is what lies above the prebuilt statement.
 
-Targets: added at most 25 µs on SQLite and 45 µs on PostgreSQL, and a fifteenth of what sqlakeyset adds; a page
-at most 0.55 of the one by hand on SQLite and 0.75 on PostgreSQL; a statement per request at most 1.15 x the
-user's own query.
+Targets: added at most 25 µs on SQLite and 45 µs on PostgreSQL, and a fifteenth of what sqlakeyset adds;
+a page at most 0.55 of the one by hand on SQLite and 0.75 on PostgreSQL; a statement per request at most
+1.15 x the user's own query.
 """
 
 from __future__ import annotations
@@ -63,10 +63,7 @@ def contenders(session: Session, *, orm: bool) -> dict[str, Callable[[], Any]]:
     feed = CursorPaginator([FEED.c.a.desc(), FEED.c.id.desc()], limit=PAGE, secret="benchmark")
     cursor = next(feed.pages(SelectSource(runner, statement), batch=ROWS // 2)).next_cursor
     last = session.execute(
-        select(FEED.c.a, FEED.c.id)
-        .order_by(FEED.c.a.desc(), FEED.c.id.desc())
-        .offset(ROWS // 2 - 1)
-        .limit(1)
+        select(FEED.c.a, FEED.c.id).order_by(FEED.c.a.desc(), FEED.c.id.desc()).offset(ROWS // 2 - 1).limit(1)
     ).one()
 
     def executed(built: Any, parameters: Any) -> Any:
@@ -117,7 +114,9 @@ def measured(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
 
 def main() -> None:
     warnings.filterwarnings("ignore", module="sqlakeyset")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("databases", nargs="*", choices=[[], "sqlite", "postgresql"], metavar="DATABASE")
     for name in parser.parse_args().databases or ("sqlite", "postgresql"):
         with getattr(_databases, name)(ROWS) as engine, Session(engine) as session:
@@ -126,7 +125,9 @@ def main() -> None:
                 print(f"\n{name}, {kind}")
                 base = found[PREBUILT]
                 for contender, micro in found.items():
-                    print(f"  {contender:36}{micro:8.1f} us   x {micro / base:5.2f}   added {micro - base:7.1f} us")
+                    print(
+                        f"  {contender:36}{micro:8.1f} us   x {micro / base:5.2f}   added {micro - base:7.1f} us"
+                    )
                 added = found[KEPT] - base
                 print(
                     f"  added by sqlakeyset / ours {(found[SQLAKEYSET] - base) / added:.1f}; "

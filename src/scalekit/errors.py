@@ -9,7 +9,7 @@
      ├ LoadTimeout(TimeoutError)          the loader's: a cached function took longer than its load_timeout
      ├ SerialisationError(TypeError)      a value would not come back from the store as it went in
      ├ RateLimitExceeded                  the caller's quota; only acquire() and the decorator raise it
-     ├ InvalidCursor(ValueError)          the client's: forged, damaged or foreign cursor   -> HTTP 400
+     ├ InvalidCursor(ValueError)          the client's: forged, foreign or expired cursor   -> HTTP 400
      ├ OffsetTooDeep(ValueError)          the client's: a page beyond max_offset            -> HTTP 400
      ├ ImageRejected(ValueError)          the upload breaks a limit                         -> HTTP 413/415
      ├ ImageBroken(ValueError)            the upload is damaged                             -> HTTP 422
@@ -164,7 +164,10 @@ class RateLimitExceeded(ScalekitError):
 
 
 class InvalidCursor(ScalekitError, ValueError):
-    """A pagination cursor that this paginator did not make for this order and scope."""
+    """A pagination cursor that this paginator did not make for this order and scope, or that has expired.
+
+    `reason` is "expired" for the latter, and otherwise for logs.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

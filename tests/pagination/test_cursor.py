@@ -182,7 +182,7 @@ def test_stray_bits_in_the_last_character_are_refused():
     spelled = [one[:-1] + last for last in ALPHABET]
     for each in spelled:
         if each != one:
-            with pytest.raises(InvalidCursor, match=r"malformed|not made"):
+            with pytest.raises(InvalidCursor, match=r"malformed|not signed"):
                 coder(ANY).decode(each)
 
 
@@ -210,24 +210,21 @@ def test_direction_and_nulls_belong_to_the_order(change):
         second.decode(first.encode([1], backward=False))
 
 
+def signed(one, data):
+    mac = one._base.copy()
+    body = one._codec.heads[0] + data
+    mac.update(body)
+    return base64.urlsafe_b64encode(body + mac.digest()).decode().rstrip("=")
+
+
 def test_signed_values_that_no_longer_fit_are_invalid():
     for data in (b"\1", b"\1x\1y", b"\xff\0\0\0\1", b"\7", b""):
         one = coder(KINDS[dt.datetime])
-        body = b"\x10" + data
-        raw = body[:1] + one._tag(body) + body[1:]
         with pytest.raises(InvalidCursor, match=r"another type|malformed"):
-            one.decode(base64.urlsafe_b64encode(raw).decode().rstrip("="))
+            one.decode(signed(one, data))
     one = coder(KINDS[int])
-    body = b"\x10\1\1\1\1"
-    raw = body[:1] + one._tag(body) + body[1:]
     with pytest.raises(InvalidCursor, match="another type"):
-        one.decode(base64.urlsafe_b64encode(raw).decode().rstrip("="))
-
-
-@pytest.mark.parametrize(("secret", "got"), [("", "''"), (b"", "b''"), (3, "'int'"), (["x"], "'list'")])
-def test_a_bad_secret_is_refused_without_showing_it(secret, got):
-    with pytest.raises(ConfigurationError, match=f"secret to be non-empty .* got {got}$"):
-        CursorPaginator(["a"], secret=secret)
+        one.decode(signed(one, b"\1\1\1\1"))
 
 
 def test_secrets_may_be_text_or_bytes_of_any_length():
@@ -238,7 +235,7 @@ def test_secrets_may_be_text_or_bytes_of_any_length():
 
 
 def test_without_a_secret_one_warning_and_one_key_per_process(monkeypatch):
-    monkeypatch.setattr("scalekit.pagination._cursor._process_key", [])
+    monkeypatch.setattr("scalekit.pagination._keyring._process_key", [])
     source = SequenceSource([{"a": 1}, {"a": 2}])
     with pytest.warns(UserWarning, match="pass secret=") as caught:
         first = CursorPaginator(["a"], limit=1)

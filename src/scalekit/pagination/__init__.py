@@ -8,6 +8,7 @@ __all__ = [
     "AsyncOffsetSource",
     "AsyncPageSource",
     "Count",
+    "CursorCipher",
     "CursorPaginator",
     "Key",
     "OffsetPage",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from scalekit.pagination._window import Window as Window
     from scalekit.pagination.protocols import AsyncOffsetSource as AsyncOffsetSource
     from scalekit.pagination.protocols import AsyncPageSource as AsyncPageSource
+    from scalekit.pagination.protocols import CursorCipher as CursorCipher
     from scalekit.pagination.protocols import OffsetSource as OffsetSource
     from scalekit.pagination.protocols import PageSource as PageSource
     from scalekit.pagination.sequence import SequenceSource as SequenceSource
@@ -69,7 +71,13 @@ else:
             "_sync": ["CursorPaginator", "OffsetPaginator"],
             "_total": ["Count", "Total"],
             "_window": ["Position", "Rows", "Window"],
-            "protocols": ["AsyncOffsetSource", "AsyncPageSource", "OffsetSource", "PageSource"],
+            "protocols": [
+                "AsyncOffsetSource",
+                "AsyncPageSource",
+                "CursorCipher",
+                "OffsetSource",
+                "PageSource",
+            ],
             "sequence": ["SequenceSource"],
         },
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from scalekit.errors import ConfigurationError, OffsetTooDeep
 from scalekit.pagination._bounds import Bounds, whole
 from scalekit.pagination._cursor import Codec
+from scalekit.pagination._expiry import expiry_of
 from scalekit.pagination._order import Order
 from scalekit.pagination._page import OffsetPage, Page
 from scalekit.pagination._total import checked_total
@@ -14,26 +15,32 @@ from scalekit.pagination._total import checked_total
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from scalekit._time import Clock, Duration
     from scalekit.pagination._cursor import Coder
     from scalekit.pagination._order import TotalOrder
     from scalekit.pagination._total import Count, Total
     from scalekit.pagination._window import Rows, Window
+    from scalekit.pagination.protocols import CursorCipher
 
 T = TypeVar("T")
 
 
 class Asked(NamedTuple):
-    """A request for one page, its size already within bounds."""
+    """A request for one page, its size already within bounds.
+
+    `expires` False for a cursor of a walk under way, which may take as long as it takes.
+    """
 
     cursor: str | None
     limit: int
     total: Total | None
     scope: str | None
     last: bool = False
+    expires: bool = True
 
 
 class CursorRules:
-    """What both cursor paginators know: the order, the page sizes, the key for cursors and the scope."""
+    """What both cursor paginators know: the order, the page sizes, the scope and how cursors are made."""
 
     __slots__ = ("_bounds", "_codec", "_scope", "order")
 
@@ -44,13 +51,16 @@ class CursorRules:
         append_key: bool,
         limit: int,
         max_limit: int,
-        secret: str | bytes | None,
+        secret: str | bytes | Sequence[str | bytes] | None,
         scope: str | None,
+        expires_in: Duration | None,
+        wall_clock: Clock,
+        cipher: CursorCipher | None,
     ) -> None:
         self.order = Order(order_by, append_key=append_key)
         self._bounds = Bounds(limit, max_limit)
         self._scope = _checked_scope(scope)
-        self._codec = Codec(secret)
+        self._codec = Codec(secret, expiry=expiry_of(expires_in, wall_clock), cipher=cipher)
 
     def size(self, limit: int | None) -> int:
         """Return the page size for a request."""

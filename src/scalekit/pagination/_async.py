@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+import time
 from typing import TYPE_CHECKING, TypeVar
 
 from scalekit.pagination._assemble import (
@@ -19,11 +19,13 @@ from scalekit.pagination._total import checked_total
 from scalekit.pagination.protocols import AsyncOffsetSource, AsyncPageSource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
+    from scalekit._time import Clock, Duration
     from scalekit.events import Hook
     from scalekit.pagination._page import OffsetPage, Page
     from scalekit.pagination._total import Total
+    from scalekit.pagination.protocols import CursorCipher
 
 T = TypeVar("T")
 _check_pages = SourceCheck(AsyncPageSource, method="fetch", awaited=True, twin="CursorPaginator")
@@ -38,9 +40,13 @@ class AsyncCursorPaginator:
     one; with `append_key=False` it must have one, or where that cannot be known you vouch for it.
 
     `limit` is the page size (20) and `max_limit` the largest that any page can have (100): a
-    `limit` above it, here or in a request, is cut down to it. `secret` signs the cursors, which
-    show the order's values to whoever decodes them; without one a key of this process is used, with one
-    warning. `scope`, for example a tenant, binds cursors to it. `on_event` hears a `PageEvent` for each page.
+    `limit` above it, here or in a request, is cut down to it. `scope`, for example a tenant, binds cursors
+    to it. `on_event` hears a `PageEvent` for each page.
+
+    `secret` signs the cursors; of several the first signs and all verify. Without one a key of this
+    process is used, with one warning. Cursors show the order's values to whoever decodes them, unless a
+    `cipher` encrypts those. They hold for ever, or for the time `expires_in` by `wall_clock`, which
+    gives seconds of the epoch; a minute's difference between the clocks of two workers does no harm.
 
     Walking with the cursors gives each row of the unpaged list once, whatever is inserted or deleted
     meanwhile elsewhere. A row whose order values change during the walk may be met twice or not at all.
@@ -57,12 +63,23 @@ class AsyncCursorPaginator:
         append_key: bool = True,
         limit: int = 20,
         max_limit: int = 100,
-        secret: str | bytes | None = None,
+        secret: str | bytes | Sequence[str | bytes] | None = None,
         scope: str | None = None,
+        expires_in: Duration | None = None,
+        cipher: CursorCipher | None = None,
+        wall_clock: Clock = time.time,
         on_event: Hook | None = None,
     ) -> None:
         self._rules = CursorRules(
-            order_by, append_key=append_key, limit=limit, max_limit=max_limit, secret=secret, scope=scope
+            order_by,
+            append_key=append_key,
+            limit=limit,
+            max_limit=max_limit,
+            secret=secret,
+            scope=scope,
+            expires_in=expires_in,
+            wall_clock=wall_clock,
+            cipher=cipher,
         )
         self._emit = listening(on_event)
 
@@ -106,13 +123,14 @@ class AsyncCursorPaginator:
 
         `batch` rows each, not cut down to the maximum; every page is a query of its own, so no
         transaction need stay open. To resume, pass the last page's `next_cursor`. Raises
-        `InvalidCursor` for a foreign cursor and for one that leads backward.
+        `InvalidCursor` for a foreign cursor, for one that leads backward, and for one that has expired
+        before the walk; during it none does.
         """
         whole(batch, "batch", at_least=1)
         _check_pages(source)
         self._rules.coder(source.order(self._rules.order), scope).forward_only(cursor)
         while True:
-            page = await self._seen("page", source, Asked(cursor, batch, None, scope))
+            page = await self._seen("page", source, Asked(cursor, batch, None, scope, expires=False))
             if page.items:
                 yield page
             cursor = page.next_cursor
@@ -135,7 +153,7 @@ class AsyncCursorPaginator:
     async def _seen(self, name: str, source: AsyncPageSource[T], asked: Asked) -> Page[T]:
         if self._emit is None:
             return await self._page(source, asked)
-        with Observed(self._emit, name, perf_counter) as observed:
+        with Observed(self._emit, name, time.perf_counter) as observed:
             page = await self._page(source, asked)
             observed.items = len(page.items)
         return page
@@ -145,7 +163,7 @@ class AsyncCursorPaginator:
         total = checked_total(asked.total)
         order = source.order(self._rules.order)
         coder = self._rules.coder(order, asked.scope)
-        window = coder.window(asked.cursor, asked.limit, last=asked.last)
+        window = coder.window(asked.cursor, asked.limit, last=asked.last, expires=asked.expires)
         rows = await source.fetch(window)
         count = None if total is None else total.counted(await source.count(total.rows))
         return assemble(rows, window, coder, count)
@@ -187,7 +205,7 @@ class AsyncOffsetPaginator:
         """
         if self._emit is None:
             return await self._page(source, page, limit)
-        with Observed(self._emit, "offset", perf_counter) as observed:
+        with Observed(self._emit, "offset", time.perf_counter) as observed:
             found = await self._page(source, page, limit)
             observed.items = len(found.items)
         return found

@@ -1,83 +1,183 @@
 """Cursors: a position in an order as short opaque text that nobody else can make.
 
-    base64url( header | tag | value ... )        unpadded, one spelling only
-    header   one byte: version in the high half, then 1 = leads backward, 2 = includes its own row
-    tag      12 bytes of keyed BLAKE2b over the order's fingerprint, the scope, the header and the values
-    value    its length in one byte (254 = NULL, 255 = four bytes of length follow), then its bytes
+    base64url( header | key id | time | value ... | tag )        unpadded, one spelling only
+    header   one byte: version in the high half, then 1 = leads backward, 2 = includes its own row,
+             4 = has a time, 8 = its values are encrypted
+    key id   one byte that tells which key signed
+    time     if the header says so: when it was made, in five bytes
+    value    its length in one byte (254 = NULL, 255 = four bytes of length follow), then its bytes;
+             with a cipher, all values as one ciphertext
+    tag      12 bytes of keyed BLAKE2b over the order's fingerprint, the scope and all the rest
 
-A timestamp and a bigint make 44 characters. The tag is checked before any value is looked at, so
-whatever was not made here for this order and scope is refused unread.
+A timestamp and a bigint make 44 characters. The tag is checked before anything else is looked at, so
+whatever was not made here for this order and scope is refused unread, and undecrypted.
 """
 
 from __future__ import annotations
 
 import struct
-import warnings
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hashlib import blake2b
+from binascii import a2b_base64, b2a_base64
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from scalekit.errors import ConfigurationError, InvalidCursor
+from scalekit.pagination._expiry import STAMP
+from scalekit.pagination._keyring import TAG, Keyring
+from scalekit.pagination._seal import Seal
 from scalekit.pagination._window import Position, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from scalekit.pagination._expiry import Expiry
     from scalekit.pagination._order import TotalOrder
+    from scalekit.pagination.protocols import CursorCipher
 
 LONGEST = 4096
 """Characters in a cursor, at most: it has to fit into a URL."""
 
 _VERSION = 1 << 4
-_BACKWARD, _INCLUSIVE = 1, 2
-_TAG = 12
-_PERSON = b"scalekit.cursor"
-_LONGEST_KEY = 64  # what BLAKE2b takes
+_BACKWARD, _INCLUSIVE, _TIMED, _SEALED = 1, 2, 4, 8
+_HEAD = 2
 _NULL, _LONG = 254, 255
-_process_key: list[bytes] = []
+_SIZES = tuple(bytes((size,)) for size in range(_NULL))
+# The other alphabet's characters, and padding, become one that no alphabet has.
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_PADDING = (b"", b"===", b"==", b"=")
 
 
 class Codec:
-    """Makes and reads cursors with one secret; `bind` gives the coder for one order and scope."""
+    """Makes and reads cursors with one set of keys; `bind` gives the coder for one order and scope."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("expiry", "heads", "keyring", "seal")
 
-    def __init__(self, secret: str | bytes | None) -> None:
-        self._key = _key_of(secret)
+    def __init__(
+        self,
+        secret: str | bytes | Sequence[str | bytes] | None,
+        *,
+        expiry: Expiry | None = None,
+        cipher: CursorCipher | None = None,
+    ) -> None:
+        self.keyring = Keyring(secret)
+        self.expiry = expiry
+        self.seal = None if cipher is None else Seal(cipher)
+        always = _VERSION | (self.expiry is not None) * _TIMED | (self.seal is not None) * _SEALED
+        self.heads = [
+            bytes((always | way, self.keyring.signer.id)) for way in range(_BACKWARD + _INCLUSIVE + 1)
+        ]
 
     def bind(self, order: TotalOrder, scope: str | None) -> Coder:
         """Return the coder of cursors that are valid for `order` and `scope` only."""
-        base = blake2b(key=self._key, digest_size=_TAG, person=_PERSON)
-        base.update(len(order.fingerprint).to_bytes(4, "big") + order.fingerprint)
+        context = len(order.fingerprint).to_bytes(4, "big") + order.fingerprint
         if scope is not None:
             encoded = scope.encode("utf-8", "surrogatepass")
-            base.update(b"s" + len(encoded).to_bytes(4, "big") + encoded)
-        return Coder(base, order)
+            context += b"s" + len(encoded).to_bytes(4, "big") + encoded
+        return Coder(self, order, context)
 
 
 class Coder:
     """Cursors of one order and scope."""
 
-    __slots__ = ("_base", "_order")
+    __slots__ = ("_base", "_codec", "_context", "_order")
 
-    def __init__(self, base: blake2b, order: TotalOrder) -> None:
-        self._base = base
+    def __init__(self, codec: Codec, order: TotalOrder, context: bytes) -> None:
+        self._codec = codec
         self._order = order
+        self._context = context
+        self._base = codec.keyring.signer.begun(context)
 
     def encode(self, values: Sequence[object], *, backward: bool, inclusive: bool = False) -> str:
         """Return the cursor for `values`.
 
         Raises `ConfigurationError` when a value is not of its key's type or too long for a cursor.
         """
-        parts = [bytes((_VERSION | backward * _BACKWARD | inclusive * _INCLUSIVE,))]
+        codec = self._codec
+        signed = codec.heads[backward * _BACKWARD | inclusive * _INCLUSIVE]
+        if codec.expiry is not None:
+            signed += codec.expiry.stamp()
+        packed = self._packed(values)
+        signed += packed if codec.seal is None else codec.seal.closed(packed)
+        tag = self._base.copy()
+        tag.update(signed)
+        text = (
+            b2a_base64(signed + tag.digest(), newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
+        )
+        if len(text) > LONGEST:
+            raise ConfigurationError("order_by", values, f"short enough for a cursor of {LONGEST} characters")
+        return text
+
+    def decode(self, cursor: object, *, expires: bool = True) -> Position:
+        """Return the position that `cursor` stands for; `InvalidCursor` for whatever was not made here.
+
+        `expires` False takes it however old it is.
+        """
+        if not isinstance(cursor, str):
+            raise InvalidCursor("not text")
+        if len(cursor) > LONGEST:
+            raise InvalidCursor("too long")
+        try:
+            text = cursor.encode("ascii").translate(_FROM_URL) + _PADDING[len(cursor) % 4]
+            raw = a2b_base64(text)
+        except ValueError:
+            raise InvalidCursor("malformed") from None
+        # base64 skips foreign characters and stray bits: only what encodes back the same is a cursor.
+        if len(raw) <= _HEAD + TAG or b2a_base64(raw, newline=False) != text:
+            raise InvalidCursor("malformed")
+        header = raw[0]
+        if header & 0xF0 != _VERSION:
+            raise InvalidCursor("another version")
+        signed = raw[:-TAG]
+        if not self._is_ours(signed, raw[-TAG:]):
+            raise InvalidCursor("not signed here for this order and scope")
+        packed = self._opened(header, signed, expires=expires)
+        return Position(self._values(packed), header & _BACKWARD != 0, header & _INCLUSIVE != 0)
+
+    def window(self, cursor: str | None, limit: int, *, last: bool, expires: bool = True) -> Window:
+        """Return the window for a page of `limit` rows, and one more that tells whether a page follows."""
+        if cursor is None:
+            return Window(self._order, None, last, limit + 1)
+        position = self.decode(cursor, expires=expires)
+        return Window(self._order, position, position.backward, limit + 1)
+
+    def forward_only(self, cursor: str | None) -> None:
+        """Refuse a cursor that leads backward, where a whole walk would start from it."""
+        if cursor is not None and self.decode(cursor).backward:
+            raise InvalidCursor("leads backward, where only forward is possible")
+
+    def _is_ours(self, signed: bytes, tag: bytes) -> bool:
+        keyring = self._codec.keyring
+        for key in keyring.of(signed[1]):
+            mac = self._base.copy() if key is keyring.signer else key.begun(self._context)
+            mac.update(signed)
+            if compare_digest(mac.digest(), tag):
+                return True
+        return False
+
+    def _opened(self, header: int, signed: bytes, *, expires: bool) -> bytes:
+        codec = self._codec
+        at = _HEAD
+        if header & _TIMED:
+            at += STAMP
+            if codec.expiry is not None and expires:
+                codec.expiry.check(signed[_HEAD:at])
+        elif codec.expiry is not None:
+            raise InvalidCursor("made without an expiry")
+        if not header & _SEALED:
+            return signed[at:]
+        if codec.seal is None:
+            raise InvalidCursor("encrypted, and there is no cipher")
+        return codec.seal.opened(signed[at:])
+
+    def _packed(self, values: Sequence[object]) -> bytes:
+        packed = b""
         for key, value in zip(self._order.keys, values, strict=True):
             if value is None:
                 if not key.nullable:
                     raise ConfigurationError(
                         f"order key {key.name!r}", value, "never NULL, as its column says"
                     )
-                parts.append(b"\xfe")
+                packed += b"\xfe"
                 continue
             try:
                 data = key.kind.encode(value)
@@ -86,94 +186,27 @@ class Coder:
                     f"order key {key.name!r}", value, f"to hold values of kind {key.kind.name}"
                 ) from error
             size = len(data)
-            parts.append(bytes((size,)) if size < _NULL else b"\xff" + size.to_bytes(4, "big"))
-            parts.append(data)
-        body = b"".join(parts)
-        tag = self._tag(body)
-        text = urlsafe_b64encode(body[:1] + tag + body[1:]).rstrip(b"=").decode("ascii")
-        if len(text) > LONGEST:
-            raise ConfigurationError("order_by", values, f"short enough for a cursor of {LONGEST} characters")
-        return text
+            packed += (_SIZES[size] if size < _NULL else b"\xff" + size.to_bytes(4, "big")) + data
+        return packed
 
-    def decode(self, cursor: object) -> Position:
-        """Return the position that `cursor` stands for; `InvalidCursor` for whatever was not made here."""
-        if not isinstance(cursor, str):
-            raise InvalidCursor("not text")
-        if len(cursor) > LONGEST:
-            raise InvalidCursor("too long")
-        try:
-            raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        except ValueError:
-            raise InvalidCursor("malformed") from None
-        # base64 skips foreign characters and stray bits: only what encodes back the same is a cursor.
-        if len(raw) <= _TAG or urlsafe_b64encode(raw).rstrip(b"=").decode("ascii") != cursor:
-            raise InvalidCursor("malformed")
-        if raw[0] & 0xF0 != _VERSION:
-            raise InvalidCursor("another version")
-        body = raw[:1] + raw[_TAG + 1 :]
-        if not compare_digest(self._tag(body), raw[1 : _TAG + 1]):
-            raise InvalidCursor("not made for this order and scope")
-        return Position(self._values(body), raw[0] & _BACKWARD != 0, raw[0] & _INCLUSIVE != 0)
-
-    def window(self, cursor: str | None, limit: int, *, last: bool) -> Window:
-        """Return the window for a page of `limit` rows, and one more that tells whether a page follows."""
-        if cursor is None:
-            return Window(self._order, None, last, limit + 1)
-        position = self.decode(cursor)
-        return Window(self._order, position, position.backward, limit + 1)
-
-    def forward_only(self, cursor: str | None) -> None:
-        """Refuse a cursor that leads backward, where a whole walk would start from it."""
-        if cursor is not None and self.decode(cursor).backward:
-            raise InvalidCursor("leads backward, where only forward is possible")
-
-    def _tag(self, body: bytes) -> bytes:
-        tag = self._base.copy()
-        tag.update(body)
-        return tag.digest()
-
-    def _values(self, body: bytes) -> tuple[object, ...]:
-        # Only a cursor that was signed here comes this far; one from an older build may still not fit.
+    def _values(self, packed: bytes) -> tuple[object, ...]:
+        # Only what was signed here comes this far; from an older build it may still not fit.
         values: list[object] = []
-        at = 1
+        at = 0
         try:
             for key in self._order.keys:
-                size = body[at]
+                size = packed[at]
                 at += 1
                 if size == _NULL:
                     values.append(None)
                     continue
                 if size == _LONG:
-                    size = int.from_bytes(body[at : at + 4], "big")
+                    size = int.from_bytes(packed[at : at + 4], "big")
                     at += 4
-                values.append(key.kind.decode(body[at : at + size]))
+                values.append(key.kind.decode(packed[at : at + size]))
                 at += size
         except (LookupError, ValueError, ArithmeticError, TypeError, struct.error):
             raise InvalidCursor("values of another type") from None
-        if at != len(body):
+        if at != len(packed):
             raise InvalidCursor("values of another type")
         return tuple(values)
-
-
-def _key_of(secret: object) -> bytes:
-    if secret is None:
-        return _key_of_process()
-    if not isinstance(secret, (str, bytes)) or not secret:
-        # A value that is not empty stays out of the message: it may be most of a real secret.
-        shown = secret if isinstance(secret, (str, bytes)) else type(secret).__name__
-        raise ConfigurationError("secret", shown, "to be non-empty text or bytes, or None")
-    key = secret.encode("utf-8", "surrogatepass") if isinstance(secret, str) else secret
-    return key if len(key) <= _LONGEST_KEY else blake2b(key).digest()
-
-
-def _key_of_process() -> bytes:
-    if not _process_key:
-        from secrets import token_bytes  # noqa: PLC0415  # only where no secret is given
-
-        _process_key.append(token_bytes(32))
-        warnings.warn(
-            "no secret: pagination cursors are signed with a key of this process only, so they end with it"
-            " and other workers refuse them; pass secret=",
-            stacklevel=6,  # whoever made the paginator
-        )
-    return _process_key[0]

@@ -1,7 +1,8 @@
 """What a third party implements to be paged through: where rows come from, sync or async.
 
 A source does no paging of its own: it resolves an order once, then reads windows of it. The
-paginator reads and makes cursors, decides what is asked for, and cuts pages.
+paginator reads and makes cursors, decides what is asked for, and cuts pages. Into its cursors
+nobody looks whom a `CursorCipher` keeps out.
 """
 
 from __future__ import annotations
@@ -86,4 +87,21 @@ class AsyncOffsetSource(Protocol[T_co]):
 
     async def count(self, at_most: int | None, /) -> int:
         """As `OffsetSource.count`."""
+        ...
+
+
+@runtime_checkable
+class CursorCipher(Protocol):
+    """Hides the order's values that a cursor carries: `Fernet` and `MultiFernet` of `cryptography` are such.
+
+    Called on each request, in an async paginator on the event loop: no I/O. Safe to share between
+    threads. What it decrypts has been signed before, so nothing that a client made up reaches it.
+    """
+
+    def encrypt(self, data: bytes, /) -> bytes:
+        """Return `data`, less than 3 kB of it, encrypted; the cursor holds the result in base64."""
+        ...
+
+    def decrypt(self, data: bytes, /) -> bytes:
+        """Return what `encrypt` was given; whatever it raises becomes an `InvalidCursor`."""
         ...
