@@ -115,7 +115,7 @@ def mariadb(rows: int) -> Iterator[Engine | None]:
             server = MariaDB("innodb-buffer-pool-size=1G")
             server.start()
             stack.callback(server.close)
-            url = server.url.replace("mariadb+", "mysql+")  # as most write it, and peers know it
+            url = server.url.replace("mariadb+", "mysql+")  # as most write it
         engine = create_engine(url)
         _filled(engine, rows)
         yield engine
@@ -124,7 +124,7 @@ def mariadb(rows: int) -> Iterator[Engine | None]:
 
 
 def rows_read(connection: Connection, statement: Any, parameters: Any) -> int:
-    """Return how many rows or index entries the database reads; on SQLite, how many steps its machine takes."""
+    """Return how many rows or index entries are read; on SQLite, how many steps its machine takes."""
     match connection.dialect.name:
         case "postgresql":
             compiled = statement.compile(dialect=connection.dialect)

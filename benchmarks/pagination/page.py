@@ -125,9 +125,8 @@ def main() -> None:
                 print(f"\n{name}, {kind}")
                 base = found[PREBUILT]
                 for contender, micro in found.items():
-                    print(
-                        f"  {contender:36}{micro:8.1f} us   x {micro / base:5.2f}   added {micro - base:7.1f} us"
-                    )
+                    more = f"x {micro / base:5.2f}   added {micro - base:7.1f} us"
+                    print(f"  {contender:36}{micro:8.1f} us   {more}")
                 added = found[KEPT] - base
                 print(
                     f"  added by sqlakeyset / ours {(found[SQLAKEYSET] - base) / added:.1f}; "

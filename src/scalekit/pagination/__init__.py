@@ -10,6 +10,7 @@ __all__ = [
     "Count",
     "CursorCipher",
     "CursorPaginator",
+    "EstimatingSource",
     "Key",
     "OffsetPage",
     "OffsetPaginator",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from scalekit.pagination.protocols import AsyncOffsetSource as AsyncOffsetSource
     from scalekit.pagination.protocols import AsyncPageSource as AsyncPageSource
     from scalekit.pagination.protocols import CursorCipher as CursorCipher
+    from scalekit.pagination.protocols import EstimatingSource as EstimatingSource
     from scalekit.pagination.protocols import OffsetSource as OffsetSource
     from scalekit.pagination.protocols import PageSource as PageSource
     from scalekit.pagination.sequence import SequenceSource as SequenceSource
@@ -75,6 +77,7 @@ else:
                 "AsyncOffsetSource",
                 "AsyncPageSource",
                 "CursorCipher",
+                "EstimatingSource",
                 "OffsetSource",
                 "PageSource",
             ],

@@ -13,6 +13,7 @@ from scalekit.pagination._assemble import (
     assemble_numbered,
 )
 from scalekit.pagination._bounds import whole
+from scalekit.pagination._counting import async_counted
 from scalekit.pagination._events import Observed, listening
 from scalekit.pagination._sources import SourceCheck
 from scalekit.pagination._total import checked_total
@@ -165,8 +166,7 @@ class AsyncCursorPaginator:
         coder = self._rules.coder(order, asked.scope)
         window = coder.window(asked.cursor, asked.limit, last=asked.last, expires=asked.expires)
         rows = await source.fetch(window)
-        count = None if total is None else total.counted(await source.count(total.rows))
-        return assemble(rows, window, coder, count)
+        return assemble(rows, window, coder, await async_counted(source, total))
 
 
 class AsyncOffsetPaginator:
@@ -214,6 +214,5 @@ class AsyncOffsetPaginator:
         _check_slices(source)
         offset, size = self._rules.place(page, limit)
         found = await source.slice(offset, size + 1)
-        wanted = self._rules.total
-        count = None if wanted is None else wanted.counted(await source.count(wanted.rows))
-        return assemble_numbered(found, page=page, limit=size, total=count)
+        total = await async_counted(source, self._rules.total)
+        return assemble_numbered(found, page=page, limit=size, total=total)

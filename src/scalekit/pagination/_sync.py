@@ -14,6 +14,7 @@ from scalekit.pagination._assemble import (
     assemble_numbered,
 )
 from scalekit.pagination._bounds import whole
+from scalekit.pagination._counting import counted
 from scalekit.pagination._events import Observed, listening
 from scalekit.pagination._sources import SourceCheck
 from scalekit.pagination._total import checked_total
@@ -166,8 +167,7 @@ class CursorPaginator:
         coder = self._rules.coder(order, asked.scope)
         window = coder.window(asked.cursor, asked.limit, last=asked.last, expires=asked.expires)
         rows = source.fetch(window)
-        count = None if total is None else total.counted(source.count(total.rows))
-        return assemble(rows, window, coder, count)
+        return assemble(rows, window, coder, counted(source, total))
 
 
 class OffsetPaginator:
@@ -213,6 +213,5 @@ class OffsetPaginator:
         _check_slices(source)
         offset, size = self._rules.place(page, limit)
         found = source.slice(offset, size + 1)
-        wanted = self._rules.total
-        count = None if wanted is None else wanted.counted(source.count(wanted.rows))
-        return assemble_numbered(found, page=page, limit=size, total=count)
+        total = counted(source, self._rules.total)
+        return assemble_numbered(found, page=page, limit=size, total=total)

@@ -62,6 +62,18 @@ class AsyncPageSource(Protocol[T_co]):
 
 
 @runtime_checkable
+class EstimatingSource(Protocol):
+    """What a source may have besides, of either kind: a guess for `Total.estimate()`."""
+
+    def estimate(self) -> int | None:
+        """Return about how many rows there are, without counting; None if that is not known.
+
+        Of an async source it is awaited.
+        """
+        ...
+
+
+@runtime_checkable
 class OffsetSource(Protocol[T_co]):
     """Rows that can be read from a number on, in an order of their own."""
 

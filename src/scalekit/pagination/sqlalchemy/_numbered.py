@@ -9,6 +9,7 @@ from sqlalchemy import CompoundSelect, Integer, bindparam, func, select
 
 from scalekit.errors import ConfigurationError
 from scalekit.pagination.sqlalchemy._computed import kept
+from scalekit.pagination.sqlalchemy._explain import ESTIMATES, Explain
 from scalekit.pagination.sqlalchemy._plan import froms_of
 from scalekit.pagination.sqlalchemy._reader import Reader, plain_rows
 from scalekit.pagination.sqlalchemy._select_order import LIMIT
@@ -17,7 +18,7 @@ from scalekit.pagination.sqlalchemy._shape import ONE, distinct_on, is_cut, own_
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Result, Select
+    from sqlalchemy import Dialect, Result, Select
 
     from scalekit.pagination.sqlalchemy._shape import Statement
 
@@ -88,3 +89,12 @@ def counting(statement: Statement, at_most: int | None) -> tuple[Select[Any], di
 def _unordered(statement: Any) -> Any:
     # A LIMIT may depend on its order (WITH TIES does).
     return statement if is_cut(statement) else statement.order_by(None)
+
+
+def estimating(statement: Statement, dialect: Dialect) -> Explain | None:
+    """Return what asks the database for its estimate, or None of one that has none."""
+    options = ESTIMATES.get(dialect.name)
+    if options is None:
+        return None
+    rows = _unordered(statement).subquery()  # without the joins of eager loading, which would count too
+    return Explain(select(ONE).select_from(rows), options)

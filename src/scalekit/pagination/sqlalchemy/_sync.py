@@ -81,3 +81,10 @@ class SelectSource(Generic[T]):
         statement, parameters = counting(self._statement, at_most)
         found: int = (self._session.execute(statement, parameters)).scalar_one()
         return found
+
+    def estimate(self) -> int | None:
+        """Return about how many rows there are, by the plan that the database has for them."""
+        from scalekit.pagination.sqlalchemy._numbered import estimating  # noqa: PLC0415  # only with SQLAlchemy
+
+        explain = estimating(self._statement, self._dialect)
+        return None if explain is None else explain.rows(self._session.execute(explain))
