@@ -123,7 +123,9 @@ class Coder:
         """
         if before is not None:
             if cursor is not None:
-                raise ConfigurationError("before", before, "None beside a cursor: a page has one beginning")
+                raise ConfigurationError(
+                    "before", before, "to be None beside a cursor: a page has one beginning"
+                )
             came = self.decode(before)
             # Its own row stays out, as the edge that a client names, unless the cursor leads back to
             # that row itself, as the one of a page whose rows were deleted does.
