@@ -131,6 +131,19 @@ def test_before_a_cursor_that_leads_forward_lie_the_rows_that_it_does_not_lead_t
     assert numbers(FEED.paginate(SOURCE, before=emptied.next_cursor)) == [1, 2, 3, 4]
 
 
+def test_what_a_source_is_asked_for():
+    windows = []
+
+    class Recording(SequenceSource):
+        def fetch(self, window, /):
+            windows.append(window)
+            return super().fetch(window)
+
+    FEED.paginate(Recording(NUMBERS), before=FEED.paginate(SOURCE).cursor_at(2))
+    [window] = windows
+    assert (window.position, window.backward, window.limit) == (((2,), True, False), True, 5)
+
+
 def test_one_beginning():
     cursor = FEED.paginate(SOURCE).next_cursor
     with pytest.raises(ConfigurationError, match="before to be None beside a cursor") as caught:
