@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from scalekit.errors import ConfigurationError, OffsetTooDeep
 from scalekit.pagination._bounds import Bounds, whole
 from scalekit.pagination._cursor import Codec
+from scalekit.pagination._edges import encoded
 from scalekit.pagination._expiry import expiry_of
 from scalekit.pagination._order import Order
 from scalekit.pagination._page import OffsetPage, Page
@@ -35,6 +37,7 @@ class Asked(NamedTuple):
     limit: int
     total: Total | None
     scope: str | None
+    before: str | None = None
     last: bool = False
     expires: bool = True
 
@@ -93,7 +96,8 @@ def assemble(rows: Rows[T], read: Window, coder: Coder, total: Count | None) -> 
     if read.backward:
         items.reverse()
         ahead, behind = behind, ahead
-    return Page(items, limit=limit, next_cursor=ahead, previous_cursor=behind, total=total)
+    edges = partial(encoded, rows, read, coder)
+    return Page(items, limit=limit, next_cursor=ahead, previous_cursor=behind, total=total, edges=edges)
 
 
 class OffsetRules:

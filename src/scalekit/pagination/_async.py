@@ -89,17 +89,23 @@ class AsyncCursorPaginator:
         source: AsyncPageSource[T],
         *,
         cursor: str | None = None,
+        before: str | None = None,
         limit: int | None = None,
         total: Total | None = None,
         scope: str | None = None,
     ) -> Page[T]:
         """Return the page that `cursor` leads to, or the first one: one query, and one more for a `total`.
 
+        `before` takes a cursor as well, and reads backward from its row wherever it leads: the rows nearest
+        to that one, without it. A cursor that leads backward does the same in either argument.
+
         `limit` above the maximum is cut down to it. `scope` replaces the paginator's own. Raises
         `InvalidCursor`, before any query, for a cursor that was not made for this order and scope, and
-        `ConfigurationError` for a limit below 1 or a source that cannot be ordered so.
+        `ConfigurationError` for a limit below 1, for `cursor` and `before` together, or for a source that
+        cannot be ordered so.
         """
-        return await self._seen("page", source, Asked(cursor, self._rules.size(limit), total, scope))
+        asked = Asked(cursor, self._rules.size(limit), total, scope, before)
+        return await self._seen("page", source, asked)
 
     async def last(
         self,
@@ -164,7 +170,9 @@ class AsyncCursorPaginator:
         total = checked_total(asked.total)
         order = source.order(self._rules.order)
         coder = self._rules.coder(order, asked.scope)
-        window = coder.window(asked.cursor, asked.limit, last=asked.last, expires=asked.expires)
+        window = coder.window(
+            asked.cursor, asked.limit, last=asked.last, before=asked.before, expires=asked.expires
+        )
         rows = await source.fetch(window)
         return assemble(rows, window, coder, await async_counted(source, total))
 

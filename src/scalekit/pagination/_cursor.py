@@ -133,8 +133,24 @@ class Coder:
         packed = self._opened(header, signed, expires=expires)
         return Position(self._values(packed), header & _BACKWARD != 0, header & _INCLUSIVE != 0)
 
-    def window(self, cursor: str | None, limit: int, *, last: bool, expires: bool = True) -> Window:
-        """Return the window for a page of `limit` rows, and one more that tells whether a page follows."""
+    def window(
+        self, cursor: str | None, limit: int, *, last: bool, before: str | None = None, expires: bool = True
+    ) -> Window:
+        """Return the window for a page of `limit` rows, and one more that tells whether a page follows.
+
+        It lies where `cursor` leads, or backward from the row of `before`, wherever that one leads. Raises
+        `ConfigurationError` for both.
+        """
+        if before is not None:
+            if cursor is not None:
+                raise ConfigurationError(
+                    "before", before, "to be None beside a cursor: a page has one beginning"
+                )
+            came = self.decode(before, expires=expires)
+            # Its own row stays out, as the edge that a client names, unless the cursor leads back to
+            # that row itself, as the one of a page whose rows were deleted does.
+            position = Position(came.values, backward=True, inclusive=came.inclusive and came.backward)
+            return Window(self._order, position, True, limit + 1)
         if cursor is None:
             return Window(self._order, None, last, limit + 1)
         position = self.decode(cursor, expires=expires)

@@ -37,7 +37,8 @@ class Rows(NamedTuple, Generic[T_co]):
     """What a source found, in reading order (so from last to first for a backward window).
 
     `values(index)` gives the order's values for the row at that index, as the source's keys define
-    them; it is asked for two rows of a page, not for all.
+    them; it is asked for two rows of a page, and for others only when somebody wants their cursors, which
+    may be long after the page was read.
     """
 
     items: Sequence[T_co]
