@@ -43,16 +43,24 @@ class MariaDB(Server):
         self.popen_options = as_nobody()  # it does not run as root either
         self.run = self.directory / "run"
         self.run.mkdir()
+        # A server that starts clears its directory for temporary files: of /tmp, those of the others too.
+        for name in ("tmp", "install"):
+            (self.run / name).mkdir()
         if self.popen_options:
-            os.chown(self.run, self.popen_options["user"], self.popen_options["group"])
-        words = (
-            f"--no-defaults --datadir={self.run}/data --auth-root-authentication-method=normal --skip-test-db"
-        )
+            for path in (self.run, *self.run.iterdir()):
+                os.chown(path, self.popen_options["user"], self.popen_options["group"])
+        words = f"--no-defaults --datadir={self.run}/data --tmpdir={self.run}/install --skip-test-db"
+        words += " --auth-root-authentication-method=normal"
         if self.reap(self.spawn([installer, *words.split()]), 60.0) != 0:
             raise NoServer(f"mariadb-install-db failed:\n{self.log[-2_000:]}")
 
     def _command(self) -> Sequence[str | Path]:
-        own = (f"port={self.port}", f"datadir={self.run}/data", f"socket={self.run}/socket")
+        own = (
+            f"port={self.port}",
+            f"datadir={self.run}/data",
+            f"tmpdir={self.run}/tmp",
+            f"socket={self.run}/socket",
+        )
         return [self.binary, "--no-defaults", *[f"--{each}" for each in (*_SETTINGS, *own, *self.settings)]]
 
     def _ready(self) -> bool:

@@ -47,6 +47,7 @@ def test_mysql_is_told_where_nulls_go_by_a_key_before():
 
 def test_inside_the_nulls_mysql_reads_a_range():
     assert "OR items.a < :_scalekit_0" in sql_of([desc("a")], (None, 2), MARIA)
+    assert "OR items.a < :_scalekit_0" in sql_of([desc("a"), asc("b")], (None, 1, 2), MARIA)
     assert "items.a < :_scalekit_0" not in sql_of([asc("a")], (None, 2), MARIA)
 
 

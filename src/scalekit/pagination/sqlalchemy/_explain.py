@@ -31,7 +31,10 @@ class Explain(Executable, ClauseElement):
 
 @compiles(Explain)
 def _explained(element: Explain, compiler: Any, **keywords: Any) -> str:
-    return f"EXPLAIN {element.how} {compiler.process(element.statement, **keywords)}"
+    explained = compiler.process(element.statement, **keywords)
+    # The answer has the columns of a plan: none of the statement's, and none of their types.
+    compiler._result_columns.clear()  # noqa: SLF001
+    return f"EXPLAIN {element.how} {explained}"
 
 
 ESTIMATES = {"postgresql": "(FORMAT JSON)", "mysql": "FORMAT=JSON", "mariadb": "FORMAT=JSON"}

@@ -81,10 +81,10 @@ class Forms:
 
     def _either(self, found: Sequence[Range], nulls: Sequence[bool]) -> ColumnElement[bool]:
         parts = [self._one(one, nulls) for one in found]
-        if len(parts) == 1 and any(nulls[: found[0].equal]):
+        place = list(nulls).index(True) if any(nulls) else len(nulls)
+        if all(one.equal > place for one in found):
             # MariaDB looks `a IS NULL AND b < y` up and sorts what it found (7,500 rows read); beside
             # `a < NULL`, which no row fulfils, it reads a range in order (21).
-            place = list(nulls).index(True)
             same = [key.element == bind for key, bind in zip(self._keys[:place], self._binds, strict=False)]
             parts.append(and_(*same, self._keys[place].element < self._binds[place]))
         return or_(*parts)

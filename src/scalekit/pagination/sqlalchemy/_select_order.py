@@ -46,9 +46,9 @@ class SelectOrder(TotalOrder):
         "_forms",
         "_grouped",
         "_names",
-        "_sql",
         "_statements",
         "reader",
+        "sql",
     )
 
     def __init__(
@@ -64,7 +64,7 @@ class SelectOrder(TotalOrder):
         self._base = base
         self._grouped = groups(statement) is not None
         self.reader = Reader(statement, [key.read for key in sql])
-        self._sql = sql
+        self.sql = sql
         self._dialect = dialect
         self._names = [f"_scalekit_{index}" for index in range(len(sql))]
         binds = [bindparam(name, type_=key.element.type) for name, key in zip(self._names, sql, strict=True)]
@@ -108,7 +108,7 @@ class SelectOrder(TotalOrder):
         # The branches find the keys, each from its own stretch of the index; the rows are then read by
         # key, so that entities, options and joins load as they always do.
         keyed = base.add_columns(
-            *[key.element.label(name) for key, name in zip(self._sql, self._names, strict=True)]
+            *[key.element.label(name) for key, name in zip(self.sql, self._names, strict=True)]
         )
         parts: list[Select[Any]] = []
         for predicate, fixed in branches:
@@ -121,7 +121,7 @@ class SelectOrder(TotalOrder):
             key.element.is_not_distinct_from(keys.c[name])
             if key.sort.nullable
             else key.element == keys.c[name]
-            for key, name in zip(self._sql, self._names, strict=True)
+            for key, name in zip(self.sql, self._names, strict=True)
         ]
         return self.reader.prepared(base).where(and_(*same)).order_by(*clauses)
 
@@ -132,7 +132,7 @@ class SelectOrder(TotalOrder):
         self, window: Window
     ) -> tuple[list[tuple[ColumnElement[bool], int]], list[ColumnElement[Any]]]:
         position, backward = window.position, window.backward
-        clauses = self._sorted([key.element for key in self._sql], backward=backward)
+        clauses = self._sorted([key.element for key in self.sql], backward=backward)
         if position is None:
             return [], clauses
         found = ranges(self, position.values, backward=backward, inclusive=position.inclusive)
