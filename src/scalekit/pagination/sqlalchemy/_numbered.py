@@ -13,7 +13,18 @@ from scalekit.pagination.sqlalchemy._explain import ESTIMATES, Explain
 from scalekit.pagination.sqlalchemy._plan import froms_of
 from scalekit.pagination.sqlalchemy._reader import Reader, plain_rows
 from scalekit.pagination.sqlalchemy._select_order import LIMIT
-from scalekit.pagination.sqlalchemy._shape import ONE, distinct_on, is_cut, own_limit, own_order, refuse
+from scalekit.pagination.sqlalchemy._shape import (
+    ONE,
+    copied,
+    distinct_on,
+    groups,
+    is_cut,
+    is_distinct,
+    only_columns,
+    own_limit,
+    own_order,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,20 +86,38 @@ def numbered(statement: Statement) -> Numbered:
     return plan
 
 
+class Counting:
+    """A statement prepared to be counted: all of it, or up to a number."""
+
+    __slots__ = ("capped", "exact")
+
+    def __init__(self, statement: Statement) -> None:
+        rows = _to_count(statement)
+        self.exact: Select[Any] = select(func.count()).select_from(rows.subquery())
+        if is_cut(statement):  # its own LIMIT counts too: it stays inside
+            rows = select(ONE).select_from(rows.subquery())
+        self.capped: Select[Any] = select(func.count()).select_from(rows.limit(LIMIT).subquery())
+
+
+_countings: WeakKeyDictionary[Statement, Counting] = WeakKeyDictionary()
+
+
 def counting(statement: Statement, at_most: int | None) -> tuple[Select[Any], dict[str, Any]]:
     """Return the statement that counts the rows, up to `at_most`, and its parameters."""
-    if at_most is None:
-        return select(func.count()).select_from(_unordered(statement).subquery()), {}
-    parameters = {"_scalekit_limit": at_most}
-    if not is_cut(statement):
-        return select(func.count()).select_from(_unordered(statement).limit(LIMIT).subquery()), parameters
-    own = select(ONE).select_from(statement.subquery())  # its LIMIT counts too: it stays inside
-    return select(func.count()).select_from(own.limit(LIMIT).subquery()), parameters
+    plan = _countings.get(statement)
+    if plan is None:
+        plan = _countings[statement] = Counting(statement)
+    return (plan.exact, {}) if at_most is None else (plan.capped, {"_scalekit_limit": at_most})
 
 
-def _unordered(statement: Any) -> Any:
-    # A LIMIT may depend on its order (WITH TIES does).
-    return statement if is_cut(statement) else statement.order_by(None)
+def _to_count(statement: Any) -> Any:
+    if is_cut(statement):  # which rows there are may depend on its order (WITH TIES does)
+        return copied(statement)
+    kind: object = statement
+    if isinstance(kind, CompoundSelect) or is_distinct(statement) or groups(statement) is not None:
+        return statement.order_by(None)
+    # No column need be read, and no loader option applies.
+    return only_columns(statement, [ONE]).order_by(None)
 
 
 def estimating(statement: Statement, dialect: Dialect) -> Explain | None:
@@ -96,5 +125,4 @@ def estimating(statement: Statement, dialect: Dialect) -> Explain | None:
     options = ESTIMATES.get(dialect.name)
     if options is None:
         return None
-    rows = _unordered(statement).subquery()  # without the joins of eager loading, which would count too
-    return Explain(select(ONE).select_from(rows), options)
+    return Explain(select(ONE).select_from(_to_count(statement).subquery()), options)

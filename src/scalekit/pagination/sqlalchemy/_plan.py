@@ -25,6 +25,7 @@ from scalekit.pagination.sqlalchemy._shape import (
     is_distinct,
     only_table,
     refuse,
+    selects,
 )
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def _shape(statement: Select[Any]) -> object | None:
 
     Applications build a statement per request: those that select the same share their elements.
     """
-    selected = described(statement)
-    if is_cut(statement) or any(has_window(each) for _, each in selected):
+    selected = selects(statement)
+    if is_cut(statement) or any(has_window(each) for each, _ in selected):
         return None
     table = only_table(statement)
     if table is None:

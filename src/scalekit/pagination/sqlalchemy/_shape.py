@@ -146,6 +146,14 @@ def has_window(expression: Any) -> bool:
     )
 
 
+def selects(statement: Select[Any]) -> tuple[tuple[Any, Any], ...]:
+    """Return what tells apart the things selected: the same for statements that select the same.
+
+    As `described`, in a third of the time: a table's entity is in an annotation.
+    """
+    return tuple([(each, each._annotations.get("parententity")) for each in statement._raw_columns])
+
+
 def has_entities(statement: Statement) -> bool:
     """Return whether the statement selects mapped entities."""
     if isinstance(statement, CompoundSelect) or not statement._propagate_attrs:  # the quick answer, for Core
