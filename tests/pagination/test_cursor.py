@@ -91,6 +91,9 @@ def test_a_timestamp_and_a_bigint_fit_into_80_characters():
     [
         (bool, 1),
         (int, "1"),
+        (int, 1.0),
+        (int, Decimal("1.5")),
+        (int, Decimal("NaN")),
         (float, "1"),
         (str, 1),
         (bytes, "x"),
@@ -107,6 +110,12 @@ def test_a_timestamp_and_a_bigint_fit_into_80_characters():
 def test_a_value_of_another_type_is_named(python_type, wrong):
     with pytest.raises(ConfigurationError, match="order key 'k0' to hold values of kind"):
         coder(KINDS[python_type]).encode([wrong], backward=False)
+
+
+def test_a_whole_decimal_is_an_int():
+    """A database's SUM of integers may be one."""
+    cursor = coder(KINDS[int]).encode([Decimal("2455.00")], backward=False)
+    assert coder(KINDS[int]).decode(cursor).values == (2455,)
 
 
 def test_values_that_cannot_stand_in_a_cursor():

@@ -46,10 +46,18 @@ def _decode_bool(data: bytes) -> bool:
     return (b"\0", b"\1").index(data) == 1
 
 
-def _encode_int(value: int) -> bytes:
-    _expect(value, int)
+def _encode_int(value: int | Decimal) -> bytes:
+    if not isinstance(value, int):
+        value = _whole(value)
     bits = (value if value >= 0 else ~value).bit_length()  # as many for -(2**63) as for 2**63 - 1
     return value.to_bytes(bits // 8 + 1, "big", signed=True)
+
+
+def _whole(value: object) -> int:
+    # MySQL's SUM of integers, and PostgreSQL's of bigints, are Decimals whatever SQLAlchemy calls them.
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    raise TypeError(type(value).__name__)
 
 
 def _decode_int(data: bytes) -> int:

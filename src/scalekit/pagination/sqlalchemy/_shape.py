@@ -14,14 +14,13 @@ from sqlalchemy import Column, CompoundSelect, Select, inspect, literal_column
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import BindParameter, ClauseElement, ColumnElement, Over
 from sqlalchemy.sql.functions import cube, grouping_sets, rollup
+from sqlalchemy.sql.selectable import FromClause
 
 from scalekit.errors import ConfigurationError
 from scalekit.pagination.sqlalchemy._identity import Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from sqlalchemy.sql.selectable import FromClause
 
     Statement: TypeAlias = Select[Any] | CompoundSelect[Any]
 
@@ -134,11 +133,7 @@ def copied(statement: Statement) -> Statement:
 
 def has_window(expression: Any) -> bool:
     """Return whether an expression computes over other rows (`OVER`)."""
-    if (
-        isinstance(expression, (Column, type))
-        or entity_of(expression) is not None
-        or hasattr(expression, "c")
-    ):
+    if isinstance(expression, (Column, type, FromClause)) or entity_of(expression) is not None:
         return False  # the usual ones, at once: a column, a whole table or entity
     element = element_of(expression)
     return not isinstance(element, Column) and any(
