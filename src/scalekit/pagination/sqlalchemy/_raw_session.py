@@ -1,0 +1,143 @@
+"""What runs raw SQL: SQLAlchemy's sessions and connections, sync or async, or a driver's own connection."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session, scoped_session
+
+from scalekit._extras import require
+from scalekit.errors import ConfigurationError
+from scalekit.pagination.sqlalchemy._frame import Style
+from scalekit.pagination.sqlalchemy._keys import NULLS_LARGEST
+from scalekit.pagination.sqlalchemy._raw_query import Answer, RawQuery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TEXT = Style(positional=None, named=":{}", escape=(":", "\\:"))
+
+
+class _Driver(NamedTuple):
+    dialect: str
+    style: Style
+    row_factory: Callable[[], Any]
+    """The one that makes tuples."""
+
+
+def _psycopg_tuples() -> Any:
+    from psycopg.rows import tuple_row  # noqa: PLC0415  # only with psycopg
+
+    return tuple_row
+
+
+_DRIVERS = {
+    "sqlite3.Connection": _Driver("sqlite", Style("?", ":{}", None), lambda: None),
+    "psycopg.Connection": _Driver("postgresql", Style("%s", "%({})s", ("%", "%%")), _psycopg_tuples),
+}
+
+
+class Executed:
+    """Runs queries on a session or connection of SQLAlchemy."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def rows(self, statement: str, parameters: Any) -> Answer:
+        """Return what the query gives."""
+        return _answer(self._session.execute(text(statement), parameters))
+
+    def number(self, statement: str, parameters: Any) -> int:
+        """Return the only value that the query gives."""
+        found: int = (self._session.execute(text(statement), parameters)).scalar_one()
+        return found
+
+
+class AsyncExecuted:
+    """Runs queries on an async session or connection of SQLAlchemy."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    async def rows(self, statement: str, parameters: Any) -> Answer:
+        """Return what the query gives."""
+        return _answer(await self._session.execute(text(statement), parameters))
+
+    async def number(self, statement: str, parameters: Any) -> int:
+        """Return the only value that the query gives."""
+        found: int = (await self._session.execute(text(statement), parameters)).scalar_one()
+        return found
+
+
+class _Cursors:
+    """Runs queries on a driver's own connection, whose rows stay as its row factory makes them."""
+
+    __slots__ = ("_connection", "_driver")
+
+    def __init__(self, connection: Any, driver: _Driver) -> None:
+        self._connection = connection
+        self._driver = driver
+
+    def rows(self, statement: str, parameters: Any) -> Answer:
+        with closing(self._connection.cursor()) as cursor:
+            cursor.execute(statement, parameters)
+            return Answer(cursor.description, cursor.fetchall())
+
+    def number(self, statement: str, parameters: Any) -> int:
+        with closing(self._connection.cursor()) as cursor:
+            cursor.row_factory = self._driver.row_factory()
+            cursor.execute(statement, parameters)
+            found: int = cursor.fetchone()[0]
+            return found
+
+
+def raw(
+    connection: Any, sql: object, params: object, not_null: object
+) -> tuple[RawQuery, Executed | _Cursors]:
+    """Return the query and what runs it; raise `ConfigurationError` where paging cannot work."""
+    for each in type(connection).__mro__:
+        driver = _DRIVERS.get(f"{each.__module__.partition('.')[0]}.{each.__name__}")
+        if driver is not None:
+            query = RawQuery(sql, params, not_null, dialect=driver.dialect, style=driver.style)
+            return query, _Cursors(connection, driver)
+    expected = f"a Session or a Connection of SQLAlchemy, or a {' or '.join(_DRIVERS)}"
+    dialect = _dialect(connection, Connection, (Session, scoped_session), expected)
+    return RawQuery(sql, params, not_null, dialect=dialect, style=_TEXT), Executed(connection)
+
+
+def async_raw(
+    connection: Any, sql: object, params: object, not_null: object
+) -> tuple[RawQuery, AsyncExecuted]:
+    """As `raw`, for SQLAlchemy's async kinds; raise `MissingExtra` without the greenlet that they need."""
+    require("greenlet", extra="sqlalchemy", needed_by="AsyncSQLSource")
+    from sqlalchemy.ext.asyncio import (  # noqa: PLC0415  # loads asyncio
+        AsyncConnection,
+        AsyncSession,
+        async_scoped_session,
+    )
+
+    expected = "an AsyncSession or an AsyncConnection of SQLAlchemy"
+    dialect = _dialect(connection, AsyncConnection, (AsyncSession, async_scoped_session), expected)
+    return RawQuery(sql, params, not_null, dialect=dialect, style=_TEXT), AsyncExecuted(connection)
+
+
+def _dialect(session: Any, connection: Any, sessions: Any, expected: str) -> str:
+    if isinstance(session, connection):
+        name: str = session.dialect.name
+    elif isinstance(session, sessions):
+        name = session.get_bind().dialect.name
+    else:
+        raise ConfigurationError("connection", session, f"to be {expected}")
+    if name not in NULLS_LARGEST:
+        raise ConfigurationError("connection", name, f"on one of: {', '.join(NULLS_LARGEST)}")
+    return name
+
+
+def _answer(result: Any) -> Answer:
+    return Answer(result.cursor.description, result.all())
