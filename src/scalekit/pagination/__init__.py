@@ -3,10 +3,12 @@
 from scalekit._lazy import exports
 
 __all__ = [
+    "AsyncCallableSource",
     "AsyncCursorPaginator",
     "AsyncOffsetPaginator",
     "AsyncOffsetSource",
     "AsyncPageSource",
+    "CallableSource",
     "Count",
     "CursorPaginator",
     "Key",
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from scalekit.pagination.protocols import OffsetSource as OffsetSource
     from scalekit.pagination.protocols import PageSource as PageSource
     from scalekit.pagination.sequence import SequenceSource as SequenceSource
+    from scalekit.pagination.upstream import AsyncCallableSource as AsyncCallableSource
+    from scalekit.pagination.upstream import CallableSource as CallableSource
 else:
     __getattr__, __dir__ = exports(
         __name__,
@@ -71,5 +75,6 @@ else:
             "_window": ["Position", "Rows", "Window"],
             "protocols": ["AsyncOffsetSource", "AsyncPageSource", "OffsetSource", "PageSource"],
             "sequence": ["SequenceSource"],
+            "upstream": ["AsyncCallableSource", "CallableSource"],
         },
     )

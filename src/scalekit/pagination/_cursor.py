@@ -32,6 +32,10 @@ LONGEST = 4096
 _VERSION = 1 << 4
 _BACKWARD, _INCLUSIVE = 1, 2
 _TAG = 12
+
+LONGEST_VALUE = LONGEST * 3 // 4 - 1 - _TAG - 5
+"""Bytes in the value of an order's only key, at most."""
+
 _PERSON = b"scalekit.cursor"
 _LONGEST_KEY = 64  # what BLAKE2b takes
 _NULL, _LONG = 254, 255
@@ -47,7 +51,12 @@ class Codec:
         self._key = _key_of(secret)
 
     def bind(self, order: TotalOrder, scope: str | None) -> Coder:
-        """Return the coder of cursors that are valid for `order` and `scope` only."""
+        """Return the coder of cursors that are valid for `order` and `scope` only.
+
+        Raises `ConfigurationError` for an order without keys: the source has none of its own.
+        """
+        if not order.keys:
+            raise ConfigurationError("order_by", None, "with at least one key, since the source has no order")
         base = blake2b(key=self._key, digest_size=_TAG, person=_PERSON)
         base.update(len(order.fingerprint).to_bytes(4, "big") + order.fingerprint)
         if scope is not None:
@@ -116,7 +125,17 @@ class Coder:
         return Position(self._values(body), raw[0] & _BACKWARD != 0, raw[0] & _INCLUSIVE != 0)
 
     def window(self, cursor: str | None, limit: int, *, last: bool) -> Window:
-        """Return the window for a page of `limit` rows, and one more that tells whether a page follows."""
+        """Return the window for a page of `limit` rows, and one more that tells whether a page follows.
+
+        In an order that is forward only there is no one more: the source tells. Raises
+        `ConfigurationError` for its last page.
+        """
+        if self._order.forward_only:
+            if last:
+                raise ConfigurationError(
+                    "source", "pages that lead forward only", "that can be read from its end, for last()"
+                )
+            return Window(self._order, None if cursor is None else self.decode(cursor), False, limit)
         if cursor is None:
             return Window(self._order, None, last, limit + 1)
         position = self.decode(cursor)

@@ -19,7 +19,7 @@ class Page(Generic[T]):
     """One page of a walk by cursor.
 
     `items` in order; `next_cursor` and `previous_cursor`, None where the list ends; `limit`, the most
-    items the page could have; `total`, a `Count` if one was asked for.
+    items the page could have, unless an upstream gave more; `total`, a `Count` if one was asked for.
     """
 
     __slots__ = ("items", "limit", "next_cursor", "previous_cursor", "total")

@@ -29,7 +29,7 @@ from scalekit.pagination import (
     asc,
     desc,
 )
-from scalekit.pagination.sqlalchemy import AsyncSQLSource, SQLSource
+from scalekit.pagination.sqlalchemy import AsyncSQLSource, SelectSource, SQLSource
 from tests.pagination.models import Base, Item
 from tests.pagination.walks import Model, Wish, backward, forward, wishes, zigzag
 from tests.pagination.worlds import ROWS, TableWorld
@@ -299,6 +299,13 @@ def test_connections_that_cannot_be_are_refused(driver, connection):
     mysql.get_bind().dialect.name = "mysql"
     with pytest.raises(ConfigurationError, match="connection on one of: postgresql, sqlite"):
         SQLSource(mysql, "SELECT 1")
+
+
+def test_no_order_is_that_of_the_primary_key_and_raw_sql_has_none(session, driver, items):
+    feed = CursorPaginator(None, secret="s", limit=3)
+    assert [item.id for item in feed.paginate(SelectSource(session, select(Item))).items] == [0, 1, 2]
+    with pytest.raises(ConfigurationError, match="order_by with at least one key"):
+        paginator(None).paginate(SQLSource(driver, "SELECT * FROM items"))
 
 
 def test_a_window_of_another_source_is_refused(driver):

@@ -212,7 +212,7 @@ def _planned(wanted: Order, statement: Select[Any], froms: Froms, dialect: Diale
                 f"True, or an order that ends in {', '.join(map(str, added))}",
             )
         # In the direction of the last key, so that a uniform order stays uniform.
-        last = keys[-1].sort.descending
+        last = bool(keys) and keys[-1].sort.descending
         keys += [resolve(Key(column, last), selected, froms, dialect) for column in added]
     elif wanted.append_key:
         raise ConfigurationError(

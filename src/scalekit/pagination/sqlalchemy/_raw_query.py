@@ -87,7 +87,7 @@ def _checked(params: Any, style: Style) -> Params:
             "a mapping" if style.positional is None else "a sequence or a mapping, as the placeholders are"
         )
         raise ConfigurationError("params", params, f"to be {where}, or None")
-    names = [str(name) for name in params] if by_name else []
+    names = [str(name) for name in cast("Any", params)] if by_name else []
     if any(name.startswith(PREFIX) for name in names):
         raise ConfigurationError("params", names, f"without names in {PREFIX}")
     return cast("Params", params)
