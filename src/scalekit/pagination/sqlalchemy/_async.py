@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from scalekit._extras import require
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from scalekit.pagination._order import Order, TotalOrder
     from scalekit.pagination._window import Rows, Window
     from scalekit.pagination.sqlalchemy._frame import Params
+
+    AsyncSQLConnection: TypeAlias = AsyncSession | AsyncConnection | async_scoped_session[Any]
 
 T = TypeVar("T")
 
@@ -90,7 +92,7 @@ class AsyncSQLSource(Generic[T]):
 
     def __init__(
         self,
-        connection: AsyncSession | AsyncConnection | async_scoped_session[Any],
+        connection: AsyncSQLConnection,
         sql: str,
         params: Params = None,
         *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from scalekit.errors import ConfigurationError
 from scalekit.pagination._window import Rows
@@ -13,17 +13,11 @@ from scalekit.pagination.sqlalchemy._raw import CAPPED, COUNTED, NUMBERED, own, 
 if TYPE_CHECKING:
     from scalekit.pagination._order import Order
     from scalekit.pagination._window import Window
+    from scalekit.pagination.sqlalchemy._drivers import Answer
     from scalekit.pagination.sqlalchemy._frame import Params, Style
     from scalekit.pagination.sqlalchemy._raw import RawOrder
 
 _FLOAT4 = 700  # PostgreSQL's type code of `real`
-
-
-class Answer(NamedTuple):
-    """What a query gave: DB-API's description of its columns, and its rows as they are handed out."""
-
-    description: Sequence[Sequence[Any]]
-    rows: Sequence[Any]
 
 
 class RawQuery:

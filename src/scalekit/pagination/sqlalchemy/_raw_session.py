@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session, scoped_session
 
 from scalekit._extras import require
 from scalekit.errors import ConfigurationError
+from scalekit.pagination.sqlalchemy._drivers import DRIVERS, Answer, Cursors, driver_of
 from scalekit.pagination.sqlalchemy._frame import Style
 from scalekit.pagination.sqlalchemy._keys import NULLS_LARGEST
-from scalekit.pagination.sqlalchemy._raw_query import Answer, RawQuery
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from scalekit.pagination.sqlalchemy._raw_query import RawQuery
 
 _TEXT = Style(positional=None, named=":{}", escape=(":", "\\:"))
-
-
-class _Driver(NamedTuple):
-    dialect: str
-    style: Style
-    row_factory: Callable[[], Any]
-    """The one that makes tuples."""
-
-
-def _psycopg_tuples() -> Any:
-    from psycopg.rows import tuple_row  # noqa: PLC0415  # only with psycopg
-
-    return tuple_row
-
-
-_DRIVERS = {
-    "sqlite3.Connection": _Driver("sqlite", Style("?", ":{}", None), lambda: None),
-    "psycopg.Connection": _Driver("postgresql", Style("%s", "%({})s", ("%", "%%")), _psycopg_tuples),
-}
 
 
 class Executed:
@@ -75,38 +53,15 @@ class AsyncExecuted:
         return found
 
 
-class _Cursors:
-    """Runs queries on a driver's own connection, whose rows stay as its row factory makes them."""
-
-    __slots__ = ("_connection", "_driver")
-
-    def __init__(self, connection: Any, driver: _Driver) -> None:
-        self._connection = connection
-        self._driver = driver
-
-    def rows(self, statement: str, parameters: Any) -> Answer:
-        with closing(self._connection.cursor()) as cursor:
-            cursor.execute(statement, parameters)
-            return Answer(cursor.description, cursor.fetchall())
-
-    def number(self, statement: str, parameters: Any) -> int:
-        with closing(self._connection.cursor()) as cursor:
-            cursor.row_factory = self._driver.row_factory()
-            cursor.execute(statement, parameters)
-            found: int = cursor.fetchone()[0]
-            return found
-
-
 def raw(
     connection: Any, sql: object, params: object, not_null: object
-) -> tuple[RawQuery, Executed | _Cursors]:
+) -> tuple[RawQuery, Executed | Cursors]:
     """Return the query and what runs it; raise `ConfigurationError` where paging cannot work."""
-    for each in type(connection).__mro__:
-        driver = _DRIVERS.get(f"{each.__module__.partition('.')[0]}.{each.__name__}")
-        if driver is not None:
-            query = RawQuery(sql, params, not_null, dialect=driver.dialect, style=driver.style)
-            return query, _Cursors(connection, driver)
-    expected = f"a Session or a Connection of SQLAlchemy, or a {' or '.join(_DRIVERS)}"
+    driver = driver_of(connection)
+    if driver is not None:
+        query = RawQuery(sql, params, not_null, dialect=driver.dialect, style=driver.style)
+        return query, Cursors(connection, driver)
+    expected = f"a Session or a Connection of SQLAlchemy, or a {' or '.join(DRIVERS)}"
     dialect = _dialect(connection, Connection, (Session, scoped_session), expected)
     return RawQuery(sql, params, not_null, dialect=dialect, style=_TEXT), Executed(connection)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from scalekit._extras import require
 
@@ -14,16 +14,12 @@ if TYPE_CHECKING:
 
     from scalekit.pagination._order import Order, TotalOrder
     from scalekit.pagination._window import Rows, Window
+    from scalekit.pagination.sqlalchemy._drivers import DriverConnection
     from scalekit.pagination.sqlalchemy._frame import Params
 
+    SQLConnection: TypeAlias = Session | Connection | scoped_session[Any] | DriverConnection
+
 T = TypeVar("T")
-
-
-class DriverConnection(Protocol):
-    """A connection of `sqlite3` or psycopg 3."""
-
-    def cursor(self) -> Any:
-        """Return a new cursor."""
 
 
 class SelectSource(Generic[T]):
@@ -104,7 +100,7 @@ class SQLSource(Generic[T]):
 
     def __init__(
         self,
-        connection: Session | Connection | scoped_session[Any] | DriverConnection,
+        connection: SQLConnection,
         sql: str,
         params: Params = None,
         *,
