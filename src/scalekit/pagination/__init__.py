@@ -3,6 +3,7 @@
 from scalekit._lazy import exports
 
 __all__ = [
+    "ANY",
     "AsyncCallableSource",
     "AsyncCursorPaginator",
     "AsyncOffsetPaginator",
@@ -12,6 +13,7 @@ __all__ = [
     "Count",
     "CursorPaginator",
     "Key",
+    "Kind",
     "OffsetPage",
     "OffsetPaginator",
     "OffsetSource",
@@ -29,6 +31,7 @@ __all__ = [
     "Window",
     "asc",
     "desc",
+    "kind_of",
     "ranges",
 ]
 
@@ -51,6 +54,9 @@ if TYPE_CHECKING:
     from scalekit.pagination._sync import OffsetPaginator as OffsetPaginator
     from scalekit.pagination._total import Count as Count
     from scalekit.pagination._total import Total as Total
+    from scalekit.pagination._values import ANY as ANY
+    from scalekit.pagination._values import Kind as Kind
+    from scalekit.pagination._values import kind_of as kind_of
     from scalekit.pagination._window import Position as Position
     from scalekit.pagination._window import Rows as Rows
     from scalekit.pagination._window import Window as Window
@@ -72,6 +78,7 @@ else:
             "_ranges": ["Range", "ranges"],
             "_sync": ["CursorPaginator", "OffsetPaginator"],
             "_total": ["Count", "Total"],
+            "_values": ["ANY", "Kind", "kind_of"],
             "_window": ["Position", "Rows", "Window"],
             "protocols": ["AsyncOffsetSource", "AsyncPageSource", "OffsetSource", "PageSource"],
             "sequence": ["SequenceSource"],

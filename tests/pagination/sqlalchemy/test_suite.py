@@ -99,7 +99,7 @@ class Async(PageSourceSuite):
     def made(self, connection):
         raise NotImplementedError
 
-    @pytest.fixture(params=["sqlite", "psycopg", "asyncpg"])
+    @pytest.fixture(params=["sqlite", "asyncpg"])
     def make_source(self, request, run):
         if request.param == "sqlite":
             url = "sqlite+aiosqlite://"
