@@ -45,7 +45,7 @@ def test_nulls_go_first_or_last(nulls):
     [
         ("order_by", [], "at least one key"),
         ("order_by", "a", "a list of keys"),
-        ("order_by", None, "a list of keys"),
+        ("order_by", 7, "a list of keys"),
         ("append_key", 1, "True or False"),
         ("limit", 0, ">= 1"),
         ("limit", True, ">= 1"),

@@ -3,15 +3,19 @@
 from scalekit._lazy import exports
 
 __all__ = [
+    "ANY",
+    "AsyncCallableSource",
     "AsyncCursorPaginator",
     "AsyncOffsetPaginator",
     "AsyncOffsetSource",
     "AsyncPageSource",
+    "CallableSource",
     "Count",
     "CursorCipher",
     "CursorPaginator",
     "EstimatingSource",
     "Key",
+    "Kind",
     "OffsetPage",
     "OffsetPaginator",
     "OffsetSource",
@@ -29,6 +33,7 @@ __all__ = [
     "Window",
     "asc",
     "desc",
+    "kind_of",
     "ranges",
 ]
 
@@ -51,6 +56,9 @@ if TYPE_CHECKING:
     from scalekit.pagination._sync import OffsetPaginator as OffsetPaginator
     from scalekit.pagination._total import Count as Count
     from scalekit.pagination._total import Total as Total
+    from scalekit.pagination._values import ANY as ANY
+    from scalekit.pagination._values import Kind as Kind
+    from scalekit.pagination._values import kind_of as kind_of
     from scalekit.pagination._window import Position as Position
     from scalekit.pagination._window import Rows as Rows
     from scalekit.pagination._window import Window as Window
@@ -61,6 +69,8 @@ if TYPE_CHECKING:
     from scalekit.pagination.protocols import OffsetSource as OffsetSource
     from scalekit.pagination.protocols import PageSource as PageSource
     from scalekit.pagination.sequence import SequenceSource as SequenceSource
+    from scalekit.pagination.upstream import AsyncCallableSource as AsyncCallableSource
+    from scalekit.pagination.upstream import CallableSource as CallableSource
 else:
     __getattr__, __dir__ = exports(
         __name__,
@@ -72,6 +82,7 @@ else:
             "_ranges": ["Range", "ranges"],
             "_sync": ["CursorPaginator", "OffsetPaginator"],
             "_total": ["Count", "Total"],
+            "_values": ["ANY", "Kind", "kind_of"],
             "_window": ["Position", "Rows", "Window"],
             "protocols": [
                 "AsyncOffsetSource",
@@ -82,5 +93,6 @@ else:
                 "PageSource",
             ],
             "sequence": ["SequenceSource"],
+            "upstream": ["AsyncCallableSource", "CallableSource"],
         },
     )

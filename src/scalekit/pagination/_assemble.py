@@ -49,7 +49,7 @@ class CursorRules:
 
     def __init__(
         self,
-        order_by: Iterable[object],
+        order_by: Iterable[object] | None,
         *,
         append_key: bool,
         limit: int,
@@ -80,8 +80,12 @@ def assemble(rows: Rows[T], read: Window, coder: Coder, total: Count | None) -> 
     Behind a page there is another when one row more than its limit was found. On the side where the
     reading began there is one when it began after a row, or before one: that row is there. A page
     that turns out empty, its rows deleted, leads back to where the reading began; its cursor takes in
-    the row at that place exactly if the reading did not.
+    the row at that place exactly if the reading did not. A source whose pages lead forward only has cut
+    this one already, and says itself what follows.
     """
+    if read.order.forward_only:
+        following = coder.encode(rows.values(len(rows.items) - 1), backward=False) if rows.more else None
+        return Page(list(rows.items), limit=read.limit, next_cursor=following, total=total)
     limit = read.limit - 1
     items = list(rows.items[:limit])
     ahead = behind = None

@@ -38,7 +38,8 @@ class AsyncCursorPaginator:
 
     `order_by` lists the keys, the most significant first: names ("-" before one means descending),
     `asc()`, `desc()`, or the source's own expressions. A unique key is appended unless the order has
-    one; with `append_key=False` it must have one, or where that cannot be known you vouch for it.
+    one; with `append_key=False` it must have one, or where that cannot be known you vouch for it. None asks
+    for the source's own order: that of its unique key, or of the upstream that cuts its pages.
 
     `limit` is the page size (20) and `max_limit` the largest that any page can have (100): a
     `limit` above it, here or in a request, is cut down to it. `scope`, for example a tenant, binds cursors
@@ -59,7 +60,7 @@ class AsyncCursorPaginator:
 
     def __init__(
         self,
-        order_by: Iterable[object],
+        order_by: Iterable[object] | None,
         *,
         append_key: bool = True,
         limit: int = 20,

@@ -36,9 +36,12 @@ if TYPE_CHECKING:
 LONGEST = 4096
 """Characters in a cursor, at most: it has to fit into a URL."""
 
+_HEAD = 2
+LONGEST_VALUE = LONGEST * 3 // 4 - _HEAD - STAMP - TAG - 5
+"""Bytes in the value of an order's only key, at most (a cipher adds its own to them)."""
+
 _VERSION = 1 << 4
 _BACKWARD, _INCLUSIVE, _TIMED, _SEALED = 1, 2, 4, 8
-_HEAD = 2
 _NULL, _LONG = 254, 255
 _SIZES = tuple(bytes((size,)) for size in range(_NULL))
 # The other alphabet's characters, and padding, become one that no alphabet has.
@@ -68,7 +71,12 @@ class Codec:
         ]
 
     def bind(self, order: TotalOrder, scope: str | None) -> Coder:
-        """Return the coder of cursors that are valid for `order` and `scope` only."""
+        """Return the coder of cursors that are valid for `order` and `scope` only.
+
+        Raises `ConfigurationError` for an order without keys: the source has none of its own.
+        """
+        if not order.keys:
+            raise ConfigurationError("order_by", None, "with at least one key, since the source has no order")
         context = len(order.fingerprint).to_bytes(4, "big") + order.fingerprint
         if scope is not None:
             encoded = scope.encode("utf-8", "surrogatepass")
@@ -138,9 +146,18 @@ class Coder:
     ) -> Window:
         """Return the window for a page of `limit` rows, and one more that tells whether a page follows.
 
-        It lies where `cursor` leads, or backward from the row of `before`, wherever that one leads. Raises
-        `ConfigurationError` for both.
+        It lies where `cursor` leads, or backward from the row of `before`, wherever that one leads. In an
+        order that is forward only there is no one more: the source tells. Raises `ConfigurationError` for
+        both cursors, and for what leads backward there.
         """
+        if self._order.forward_only:
+            if last or before is not None:
+                asked = "last()" if last else "before="
+                raise ConfigurationError(
+                    "source", "pages that lead forward only", f"that can be read from its end, for {asked}"
+                )
+            place = None if cursor is None else self.decode(cursor, expires=expires)
+            return Window(self._order, place, False, limit)
         if before is not None:
             if cursor is not None:
                 raise ConfigurationError(

@@ -6,7 +6,7 @@ in all of them. Only a source can make one, since it knows its defaults and its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from scalekit.errors import ConfigurationError
 
@@ -57,18 +57,21 @@ def _key(by: object, *, descending: bool, nulls: object) -> Key:
 
 
 class Order:
-    """What the user asked for: keys, the most significant first, and whether to append a unique key."""
+    """What the user asked for: keys, the most significant first, and whether to append a unique key.
+
+    No keys, which an `order_by` of None gives, ask for the order that the source has of its own.
+    """
 
     __slots__ = ("__weakref__", "append_key", "keys")
 
-    def __init__(self, order_by: Iterable[object], *, append_key: bool = True) -> None:
-        if isinstance(order_by, str) or not hasattr(order_by, "__iter__"):
-            raise ConfigurationError("order_by", order_by, "to be a list of keys")
+    def __init__(self, order_by: Iterable[object] | None, *, append_key: bool = True) -> None:
+        if isinstance(order_by, str) or not (order_by is None or hasattr(order_by, "__iter__")):
+            raise ConfigurationError("order_by", order_by, "to be a list of keys, or None")
         if not isinstance(append_key, bool):
             raise ConfigurationError("append_key", append_key, "True or False")
-        self.keys: tuple[Key, ...] = tuple(_parsed(key) for key in order_by)
+        self.keys: tuple[Key, ...] = tuple(_parsed(key) for key in order_by or ())
         self.append_key: bool = append_key
-        if not self.keys:
+        if order_by is not None and not self.keys:
             raise ConfigurationError("order_by", order_by, "with at least one key")
 
 
@@ -95,9 +98,15 @@ class SortKey(NamedTuple):
 
 
 class TotalOrder:
-    """An order in which no two rows are equal. A source may subclass it to keep its own plan."""
+    """An order in which no two rows are equal. A source may subclass it to keep its own plan.
+
+    `forward_only` True in a subclass says that the source's pages are cut elsewhere and lead forward alone,
+    as those of an upstream API. Its windows then ask for no row more than a page has; its `Rows` are the
+    page, however many, and say whether there are `more`.
+    """
 
     __slots__ = ("__weakref__", "fingerprint", "keys")
+    forward_only: ClassVar[bool] = False
 
     def __init__(self, keys: Sequence[SortKey]) -> None:
         self.keys: tuple[SortKey, ...] = tuple(keys)

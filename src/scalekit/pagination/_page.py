@@ -21,9 +21,9 @@ class Page(Generic[T]):
     """One page of a walk by cursor.
 
     `items` in order; `next_cursor` and `previous_cursor`, None where the list ends; `limit`, the most
-    items the page could have; `total`, a `Count` if one was asked for. `edges` makes the cursors of single
-    items, for `cursor_at()` and `to_relay()`; a page from a paginator has it. Pickling or copying the page
-    makes them all, two for each item.
+    items the page could have, unless an upstream gave more; `total`, a `Count` if one was asked for.
+    `edges` makes the cursors of single items, for `cursor_at()` and `to_relay()`; a page from a paginator
+    has it. Pickling or copying the page makes them all, two for each item.
     """
 
     __slots__ = ("_edges", "items", "limit", "next_cursor", "previous_cursor", "total")

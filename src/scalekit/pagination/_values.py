@@ -25,7 +25,10 @@ _EXACT_IN_DOUBLE = 2**53
 
 
 class Kind(NamedTuple):
-    """One kind of value; `encode` raises TypeError, ValueError or the like for another type."""
+    """One kind of value, by a name that cursors depend on.
+
+    `encode` raises TypeError, ValueError or the like for another type; `decode` gives back an equal value.
+    """
 
     name: str
     encode: Callable[[Any], bytes]
@@ -195,3 +198,4 @@ def _decode_any(data: bytes) -> object:
 
 
 ANY = Kind("any", _encode_any, _decode_any)
+"""Values of any of the kinds, each written with its type in one more byte."""

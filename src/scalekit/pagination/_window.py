@@ -39,7 +39,11 @@ class Rows(NamedTuple, Generic[T_co]):
     `values(index)` gives the order's values for the row at that index, as the source's keys define
     them; it is asked for two rows of a page, and for others only when somebody wants their cursors, which
     may be long after the page was read.
+
+    `more` counts in an order that is `forward_only`, and there alone: whether another page follows. It begins
+    after `values(len(items) - 1)`, which is asked for even if there are no items.
     """
 
     items: Sequence[T_co]
     values: Callable[[int], tuple[Any, ...]]
+    more: bool = False

@@ -26,8 +26,8 @@ class PageSource(Protocol[T_co]):
         """Resolve `wanted` into a total order, appending a unique key where it is not one yet.
 
         No I/O. Equal wishes must give equal fingerprints in every process, or cursors would not
-        travel. Raises `ConfigurationError` for a key that the rows do not have, and where two rows
-        could be equal in all keys.
+        travel. Raises `ConfigurationError` for a key that the rows do not have (as far as that is known
+        without reading them), and where two rows could be equal in all keys.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""For tests: a manual clock, conformance suites of stores and serializers, and fault wrappers."""
+"""For tests: a manual clock, conformance suites of stores, sources and serializers, and fault wrappers."""
 
 from scalekit._lazy import exports
 
@@ -6,6 +6,7 @@ __all__ = [
     "CacheStoreSuite",
     "Gate",
     "ManualClock",
+    "PageSourceSuite",
     "RateLimitStoreSuite",
     "SerializerSuite",
     "flaky",
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from scalekit.testing.faults import flaky as flaky
     from scalekit.testing.faults import hung as hung
     from scalekit.testing.faults import slow as slow
+    from scalekit.testing.pages import PageSourceSuite as PageSourceSuite
     from scalekit.testing.ratelimit import RateLimitStoreSuite as RateLimitStoreSuite
     from scalekit.testing.serializer import SerializerSuite as SerializerSuite
 else:
@@ -30,6 +32,7 @@ else:
             "cache": ["CacheStoreSuite"],
             "clock": ["ManualClock"],
             "faults": ["Gate", "flaky", "hung", "slow"],
+            "pages": ["PageSourceSuite"],
             "ratelimit": ["RateLimitStoreSuite"],
             "serializer": ["SerializerSuite"],
         },

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from scalekit._extras import require
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import CompoundSelect, Dialect, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 
     from scalekit.pagination._order import Order, TotalOrder
     from scalekit.pagination._window import Rows, Window
     from scalekit.pagination.sqlalchemy._forms import Form
+    from scalekit.pagination.sqlalchemy._frame import Params
+
+    AsyncSQLConnection: TypeAlias = AsyncSession | AsyncConnection | async_scoped_session[Any]
 
 T = TypeVar("T")
 
@@ -88,3 +93,46 @@ class AsyncSelectSource(Generic[T]):
 
         explain = estimating(self._statement, self._dialect)
         return None if explain is None else explain.rows(await self._session.execute(explain))
+
+
+class AsyncSQLSource(Generic[T]):
+    """As `SQLSource`, over an async session or connection of SQLAlchemy.
+
+    `params` is a mapping for the `:name` placeholders in `sql`, rows are those of SQLAlchemy. `sql` becomes
+    the subquery of `SELECT * FROM (...) AS page`; the paginator must have `append_key=False`, since no
+    unique key is known; `not_null` names the order keys that are never NULL.
+
+    Works on PostgreSQL and SQLite. Raises `MissingExtra` without SQLAlchemy or greenlet, and
+    `ConfigurationError` for other connections, a driver's own among them, and arguments of other types.
+    """
+
+    __slots__ = ("_query", "_run")
+
+    def __init__(
+        self,
+        connection: AsyncSQLConnection,
+        sql: str,
+        params: Params = None,
+        *,
+        not_null: Sequence[str] = (),
+    ) -> None:
+        require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
+        from scalekit.pagination.sqlalchemy._raw_session import async_raw  # noqa: PLC0415  # only with SQLAlchemy
+
+        self._query, self._run = async_raw(connection, sql, params, not_null)
+
+    def order(self, wanted: Order, /) -> TotalOrder:
+        """Return the order that `wanted` vouches for; `ConfigurationError` unless `append_key=False` does."""
+        return self._query.order(wanted)
+
+    async def fetch(self, window: Window, /) -> Rows[T]:
+        """Read the window with one query."""
+        return self._query.rows(window, await self._run.rows(*self._query.page(window)))
+
+    async def slice(self, offset: int, limit: int, /) -> list[T]:
+        """Read rows by number with one query, in the order that the SQL gives them."""
+        return list((await self._run.rows(*self._query.numbered(offset, limit))).rows)
+
+    async def count(self, at_most: int | None, /) -> int:
+        """Count the rows with one query; with `at_most`, stop there."""
+        return await self._run.number(*self._query.counting(at_most))

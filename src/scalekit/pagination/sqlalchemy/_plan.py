@@ -143,7 +143,7 @@ def _planned(wanted: Order, statement: Statement, dialect: Dialect, form: Form |
                 f"True, or an order that ends in {', '.join(map(str, added))}",
             )
         # In the direction of the last key, so that a uniform order stays uniform.
-        last = keys[-1].sort.descending
+        last = bool(keys) and keys[-1].sort.descending
         keys += _resolved([Key(column, last) for column in added], selected, froms, dialect)
     else:
         _vouched(wanted)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from scalekit._extras import require
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import CompoundSelect, Connection, Dialect, Select
     from sqlalchemy.orm import Session, scoped_session
 
     from scalekit.pagination._order import Order, TotalOrder
     from scalekit.pagination._window import Rows, Window
+    from scalekit.pagination.sqlalchemy._drivers import DriverConnection
     from scalekit.pagination.sqlalchemy._forms import Form
+    from scalekit.pagination.sqlalchemy._frame import Params
+
+    SQLConnection: TypeAlias = Session | Connection | scoped_session[Any] | DriverConnection
 
 T = TypeVar("T")
 
@@ -88,3 +94,56 @@ class SelectSource(Generic[T]):
 
         explain = estimating(self._statement, self._dialect)
         return None if explain is None else explain.rows(self._session.execute(explain))
+
+
+class SQLSource(Generic[T]):
+    """Pages through raw SQL, over a session or connection of SQLAlchemy or of the driver itself.
+
+    `sql` is any SELECT (a WITH, a UNION, one with its own LIMIT). It is not parsed: it becomes the subquery
+    of `SELECT * FROM (...) AS page`, to which the order and the limit are added. `params` goes with it
+    unchanged: a mapping for SQLAlchemy's `:name`, or what the driver takes (sqlite3: `?` or `:name`;
+    psycopg 3: `%s` or `%(name)s`; without `params` a `%` means itself). Rows are those of SQLAlchemy, or
+    what the connection's row factory makes.
+
+    Order keys are names of selected columns, exactly as the database returns them. No unique key is known,
+    so the paginator must have `append_key=False`, by which you vouch that no two rows are equal in all keys.
+    `not_null` names those that are never NULL: where all keys are, the query reads straight on in an index,
+    else it may read `sql` several times over. An `OffsetPaginator` keeps the SQL's own ORDER BY, which
+    should be total.
+
+    Works on PostgreSQL and SQLite. Cheap: make one for each request. Raises `MissingExtra` without
+    SQLAlchemy, and `ConfigurationError` for other connections (psycopg's `AsyncConnection` is one) and
+    arguments of other types. What the database refuses, also a name that it does not know, is raised as
+    its driver or SQLAlchemy raises it.
+    """
+
+    __slots__ = ("_query", "_run")
+
+    def __init__(
+        self,
+        connection: SQLConnection,
+        sql: str,
+        params: Params = None,
+        *,
+        not_null: Sequence[str] = (),
+    ) -> None:
+        require("sqlalchemy", extra="sqlalchemy", needed_by=type(self).__name__)
+        from scalekit.pagination.sqlalchemy._raw_session import raw  # noqa: PLC0415  # only with SQLAlchemy
+
+        self._query, self._run = raw(connection, sql, params, not_null)
+
+    def order(self, wanted: Order, /) -> TotalOrder:
+        """Return the order that `wanted` vouches for; `ConfigurationError` unless `append_key=False` does."""
+        return self._query.order(wanted)
+
+    def fetch(self, window: Window, /) -> Rows[T]:
+        """Read the window with one query."""
+        return self._query.rows(window, self._run.rows(*self._query.page(window)))
+
+    def slice(self, offset: int, limit: int, /) -> list[T]:
+        """Read rows by number with one query, in the order that the SQL gives them."""
+        return list((self._run.rows(*self._query.numbered(offset, limit))).rows)
+
+    def count(self, at_most: int | None, /) -> int:
+        """Count the rows with one query; with `at_most`, stop there."""
+        return self._run.number(*self._query.counting(at_most))
