@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    DateTime,
     Integer,
     MetaData,
     String,
@@ -31,15 +32,17 @@ FEED = Table(
     "feed",
     MetaData(),
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
-    Column("a", Integer, nullable=False),  # three rows share each
+    Column("at", DateTime, nullable=False),  # three rows share each
+    Column("a", Integer, nullable=False),  # and each of these
     Column("kind", Integer, nullable=False),  # one of 50
     Column("flag", Boolean, nullable=False),
     Column("score", Integer),  # NULL in one row of twenty
     Column("name", String(20), nullable=False),
     Column("body", String(60), nullable=False),
 )
-_ROW = "{n}, {n} / 3, {n} % 50, {n} % 2 = 0, CASE WHEN {n} % 20 <> 0 THEN {n} / 5 END, {name}, {body}"
+_ROW = "{n}, {at}, {n} / 3, {n} % 50, {n} % 2 = 0, CASE WHEN {n} % 20 <> 0 THEN {n} / 5 END, {name}, {body}"
 _INDEXES = {
+    "time": "at, id",
     "uniform": "a, id",
     "mixed": "a DESC, id",
     "ties": "kind, id",
@@ -56,10 +59,12 @@ def _filled(engine: Engine, rows: int) -> None:
     with engine.begin() as connection:
         if name == "sqlite":
             numbers = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows})"
-            columns = _ROW.format(n="n", name="'n' || n", body="'" + "x" * 40 + "'")
+            at = "datetime(1704067200 + n / 3, 'unixepoch') || '.000000'"
+            columns = _ROW.format(n="n", at=at, name="'n' || n", body="'" + "x" * 40 + "'")
             connection.execute(text(f"INSERT INTO feed {numbers} SELECT {columns} FROM s"))
         elif name == "postgresql":
-            columns = _ROW.format(n="n", name="'n' || n", body="repeat('x', 40)")
+            at = "timestamp '2024-01-01' + n / 3 * interval '1 second'"
+            columns = _ROW.format(n="n", at=at, name="'n' || n", body="repeat('x', 40)")
             connection.execute(
                 text(f"INSERT INTO feed SELECT {columns} FROM generate_series(1, {rows}) AS n")
             )

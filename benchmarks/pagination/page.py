@@ -1,4 +1,4 @@
-"""What a page costs: 20 rows in the middle of 100,000, on SQLite and PostgreSQL, Core and ORM.
+"""What a page costs: 20 rows, by time, in the middle of 100,000, on SQLite and PostgreSQL, Core and ORM.
 
     python -m benchmarks.pagination.page [sqlite] [postgresql]
 
@@ -46,11 +46,11 @@ registry().map_imperatively(Item, FEED)
 ENTITY: Any = Item
 
 
-def by_hand(what: Any, a: Any, b: Any, limit: Any) -> Any:
+def by_hand(what: Any, at: Any, b: Any, limit: Any) -> Any:
     return (
         select(what)
-        .where(and_(FEED.c.a <= a, or_(FEED.c.a < a, FEED.c.id < b)))
-        .order_by(FEED.c.a.desc(), FEED.c.id.desc())
+        .where(and_(FEED.c.at <= at, or_(FEED.c.at < at, FEED.c.id < b)))
+        .order_by(FEED.c.at.desc(), FEED.c.id.desc())
         .limit(limit)
     )
 
@@ -59,11 +59,14 @@ def contenders(session: Session, *, orm: bool) -> dict[str, Callable[[], Any]]:
     what: Any = ENTITY if orm else FEED
     runner: Any = session if orm else session.connection()
     statement = select(what)
-    prebuilt = by_hand(what, bindparam("a"), bindparam("b"), bindparam("n"))
-    feed = CursorPaginator([FEED.c.a.desc(), FEED.c.id.desc()], limit=PAGE, secret="benchmark")
+    prebuilt = by_hand(what, bindparam("at"), bindparam("b"), bindparam("n"))
+    feed = CursorPaginator([FEED.c.at.desc(), FEED.c.id.desc()], limit=PAGE, secret="benchmark")
     cursor = next(feed.pages(SelectSource(runner, statement), batch=ROWS // 2)).next_cursor
     last = session.execute(
-        select(FEED.c.a, FEED.c.id).order_by(FEED.c.a.desc(), FEED.c.id.desc()).offset(ROWS // 2 - 1).limit(1)
+        select(FEED.c.at, FEED.c.id)
+        .order_by(FEED.c.at.desc(), FEED.c.id.desc())
+        .offset(ROWS // 2 - 1)
+        .limit(1)
     ).one()
 
     def executed(built: Any, parameters: Any) -> Any:
@@ -81,15 +84,15 @@ def contenders(session: Session, *, orm: bool) -> dict[str, Callable[[], Any]]:
         return page.items, page.next_cursor, page.previous_cursor
 
     def ordered() -> Any:
-        return select(what).order_by(FEED.c.a.desc(), FEED.c.id.desc())
+        return select(what).order_by(FEED.c.at.desc(), FEED.c.id.desc())
 
     def own() -> Any:
-        return executed(filtered().order_by(FEED.c.a.desc(), FEED.c.id.desc()).limit(PAGE + 1), {})
+        return executed(filtered().order_by(FEED.c.at.desc(), FEED.c.id.desc()).limit(PAGE + 1), {})
 
     bookmark = sqlakeyset_walk(runner, ordered, ROWS // 2)
     theirs = fastapi_walk(runner, ordered, 30, PAGE)
     return {
-        PREBUILT: lambda: executed(prebuilt, {"a": last[0], "b": last[1], "n": PAGE + 1}),
+        PREBUILT: lambda: executed(prebuilt, {"at": last[0], "b": last[1], "n": PAGE + 1}),
         KEPT: paged,
         FRESH: paged_fresh,
         BY_HAND: lambda: executed(by_hand(what, last[0], last[1], PAGE + 1), {}),

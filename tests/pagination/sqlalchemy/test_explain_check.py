@@ -234,6 +234,17 @@ def test_an_empty_table_will_do(connection):
         assert "(user_id, created DESC, id DESC)" in report.create_index
 
 
+def test_an_index_that_is_dropped_is_missed(connection):
+    paginator = CursorPaginator([C.created.desc()], secret="s")
+    source = SelectSource(connection, select(FEED))
+    made(connection, "CREATE INDEX theirs ON feed (created, id)")
+    assert explain_check(paginator, source).ok
+    connection.rollback()
+    dropped(connection, connection.info["made"].pop())
+    connection.commit()
+    assert not explain_check(paginator, source).ok
+
+
 def test_a_plan_has_none_of_the_types_of_what_it_explains(connection):
     """As many columns as EXPLAIN has, of types that would not read it."""
     dates = [type_coerce(C.due, DateTime).label(f"d{n}") for n in range(9)]

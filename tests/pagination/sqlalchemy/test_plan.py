@@ -114,11 +114,11 @@ def test_shapes_without_end_are_not_kept(session):
     assert len(_plan._plans[wanted]["sqlite", None].by_shape) <= 64
 
 
-def sql_of(order_by, values, dialect, *, backward=False, inclusive=False, statement=None):
+def sql_of(order_by, values, dialect, *, backward=False, inclusive=False, statement=None, form=None):
     from scalekit.pagination import Order, Position, Window
 
     statement = select(Item.id, Item.b) if statement is None else statement
-    order = _plan.planned(Order(order_by), statement, dialect)
+    order = _plan.planned(Order(order_by), statement, dialect, form)
     position = None if values is None else Position(values, backward, inclusive)
     built, _ = order.statement(statement, Window(order, position, backward, 3))
     sql = re.sub(r"::\w+", "", re.sub(r"\s+", " ", str(built.compile(dialect=dialect))))
@@ -141,8 +141,8 @@ def test_the_form_for_each_database():
         "items.b <= :_scalekit_0 AND (items.b < :_scalekit_0 OR items.id {} :_scalekit_1)"
         " ORDER BY items.b DESC, items.id {} LIMIT"
     )
-    assert sql_of(uniform, (1, 2), LITE).startswith(nested.format("<", "DESC"))
-    assert sql_of(["-b", "id"], (1, 2), PG).startswith(nested.format(">", "ASC"))
+    assert sql_of(uniform, (1, 2), LITE, form="nested").startswith(nested.format("<", "DESC"))
+    assert sql_of(["-b", "id"], (1, 2), PG, form="nested").startswith(nested.format(">", "ASC"))
     assert sql_of(["id"], (2,), PG).startswith("items.id > :_scalekit_0 ORDER BY items.id ASC LIMIT")
     for dialect in (PG, LITE):
         united = sql_of([asc("a", nulls="last")], (1, 2), dialect, statement=select(Item))

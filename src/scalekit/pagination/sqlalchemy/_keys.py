@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Double, Float, Integer, literal_column, type_coerce
 from sqlalchemy.sql import operators
@@ -24,17 +25,21 @@ if TYPE_CHECKING:
     from scalekit.pagination.sqlalchemy._identity import Froms
 
 
+# Moments and the like: a number or a text may as well be one of a few, as a status or a price is.
+_MANY_VALUES = (datetime, timedelta, float, UUID, bytes)
+
+
 class SqlKey(NamedTuple):
     """One key of a total order, with its expression; `column` is what that reads, before any coercion.
 
-    `read` is what its value is read from, and `few_values` says that many rows must share each.
+    `read` is what its value is read from; `may_tie` says that very many rows may share a value.
     """
 
     sort: SortKey
     element: ColumnElement[Any]
     column: ColumnElement[Any]
     read: ColumnElement[Any]
-    few_values: bool
+    may_tie: bool
 
 
 def resolve(key: Key, selected: tuple[tuple[str | None, Any], ...], froms: Froms, dialect: Dialect) -> SqlKey:
@@ -66,8 +71,8 @@ def resolve(key: Key, selected: tuple[tuple[str | None, Any], ...], froms: Froms
     nulls_first = default if key.nulls is None else key.nulls == "first"
     name = _named_everywhere(column, froms, dialect)
     sort = SortKey(name, key.descending, nulls_first, froms.nullable(column), kind)
-    few_values = issubclass(python_type, (bool, Enum))
-    return SqlKey(sort, element, column, _exact(element, dialect), few_values)
+    may_tie = not issubclass(python_type, _MANY_VALUES)
+    return SqlKey(sort, element, column, _exact(element, dialect), may_tie)
 
 
 def moved(key: SqlKey, column: ColumnElement[Any], dialect: Dialect) -> SqlKey:

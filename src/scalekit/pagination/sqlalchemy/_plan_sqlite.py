@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from scalekit.pagination.sqlalchemy._explain import Explain
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from scalekit.pagination.sqlalchemy._report import Facts
 
 _READS = re.compile(r"(?P<how>SCAN|SEARCH) (?P<what>\S+)(?: AS \S+)?(?P<rest>.*)")
+# sqlite3 keeps prepared statements, and of an EXPLAIN it keeps the plan, even after the index was dropped.
+_anew = count()
 _SORTS = re.compile(r"USE TEMP B-TREE FOR (?P<what>.*ORDER BY)")
 
 
@@ -23,7 +26,7 @@ def read(
     connection: Connection, name: str, statement: Select[Any], parameters: dict[str, Any], facts: Facts
 ) -> PagePlan:
     """Return how the page is read; executes nothing."""
-    found = connection.execute(Explain(statement, "QUERY PLAN"), parameters).all()
+    found = connection.execute(Explain(statement, f"QUERY PLAN /* {next(_anew)} */"), parameters).all()
     levels: dict[int, list[str]] = {}
     for _, parent, _, detail in found:
         levels.setdefault(parent, []).append(detail)

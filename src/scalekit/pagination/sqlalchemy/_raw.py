@@ -55,7 +55,7 @@ class RawOrder(TotalOrder):
         self._page = table(PLACE, *selected).alias("page")
         columns: list[Any] = [self._page.c[key.name] for key in keys]
         self._sql = [
-            SqlKey(key, each, each, each, few_values=False) for key, each in zip(keys, columns, strict=True)
+            SqlKey(key, each, each, each, may_tie=False) for key, each in zip(keys, columns, strict=True)
         ]
         self._names = [f"{PREFIX}{index}" for index in range(len(keys))]
         binds: list[BindParameter[Any]] = [bindparam(name) for name in self._names]

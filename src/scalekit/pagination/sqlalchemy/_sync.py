@@ -34,8 +34,9 @@ class SelectSource(Generic[T]):
     ORDER BY that it needs. Their pages cost what the statement costs, since all of it is computed anew.
 
     `form` overrides how a page's condition is written (default None: what the database reads from an index):
-    "row" for row values, "nested" and "or" for comparisons, "union" for one branch per key, which is right
-    where very many rows share the first key's value (a boolean's or an Enum's are known to).
+    "row" for row values, "nested" and "or" for comparisons, "union" for one branch per key. "nested" saves
+    a third of a page's time on SQLite, and in mixed directions on PostgreSQL, if few rows share a value of
+    the first key; it is chosen for moments, floats and UUIDs.
 
     Works on PostgreSQL, SQLite, MariaDB and MySQL. Raises `MissingExtra` without SQLAlchemy, and
     `ConfigurationError` for another database, for FOR UPDATE, and for a join that repeats the only entity
