@@ -145,7 +145,9 @@ def test_rows_are_what_the_row_factory_makes(driver, factory):
     assert page.total.value == 3
 
 
-@pytest.mark.parametrize("factory", [lambda cursor, row: row[:1], lambda cursor, row: "text"])
+@pytest.mark.parametrize(
+    "factory", [lambda cursor, row: row[:1], lambda cursor, row: (7, *row), lambda cursor, row: "text"]
+)
 def test_rows_without_the_orders_values_are_refused(driver, factory):
     driver.row_factory = factory
     with pytest.raises(ConfigurationError, match="order key to be in each row"):
@@ -179,8 +181,8 @@ def test_parameters_are_bound_and_names_quoted(driver):
 
 
 def test_odd_names_through_sqlalchemy(connection, items):
-    source = SQLSource(connection, 'SELECT id, b AS "a\\:b", s AS "50%" FROM items WHERE b <> :b', {"b": 1})
-    for order in ["a:b", "id"], ["-50%", "id"]:
+    source = SQLSource(connection, 'SELECT id, b AS "a \\:b", s AS "50%" FROM items WHERE b <> :b', {"b": 1})
+    for order in ["a :b", "id"], ["-50%", "id"]:
         assert len(forward(paginator(order), source, 4)) == 27
 
 

@@ -150,6 +150,12 @@ def test_real_would_repeat_rows_and_is_refused(driver, schema):
     assert len(forward(paginator(["r", "id"]), cast, 1)) == 5
 
 
+@pytest.mark.parametrize("params", [None, (), {}])
+def test_a_name_with_a_percent_sign(driver, params):
+    sql = f'SELECT n AS "50{"%" if params is None else "%%"}s" FROM generate_series(1, 9) n'
+    assert len(forward(paginator(["-50%s"]), SQLSource(driver, sql, params), 2)) == 9
+
+
 def test_numbered_pages_keep_the_sqls_own_order(driver):
     sql = "SELECT n FROM generate_series(1, 50) n WHERE n % %s <> 0 ORDER BY n % 5 DESC, n"
     page = OffsetPaginator(limit=10, total=Total.exact()).paginate(
@@ -184,6 +190,7 @@ def test_a_deep_page_reads_an_index(driver):
         source = SQLSource(driver, "SELECT * FROM deep", not_null=not_null)
         window = Window(source.order(order), Position((1000, 10005), False, False), False, 21)
         sql, params = source._query.page(window)
+        assert ("(page.a, page.id) > (%s, %s)" in sql) is bool(not_null)
         plan = "\n".join(row[0] for row in driver.execute(f"EXPLAIN ANALYZE {sql}", params))
         assert "Seq Scan" not in plan, plan
         assert "rows=21 " in plan or "rows=21." in plan

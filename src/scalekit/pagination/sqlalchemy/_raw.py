@@ -84,8 +84,8 @@ class RawOrder(TotalOrder):
             return _text(page.order_by(*clauses), self._dialect)
         found = ranges(self, position.values, backward=backward, inclusive=position.inclusive)
         parts = [
-            _text(page.where(predicate).order_by(*clauses[fixed:]), self._dialect)
-            for predicate, fixed in self._forms.branches(found, [each is None for each in position.values])
+            _text(page.where(predicate).order_by(*clauses), self._dialect)
+            for predicate, _ in self._forms.branches(found, [each is None for each in position.values])
         ]
         if len(parts) == 1:
             return parts[0]
