@@ -33,7 +33,7 @@ from scalekit.pagination.sqlalchemy._shape import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Dialect
     from sqlalchemy.sql.elements import ColumnElement
@@ -164,12 +164,19 @@ def computed(statement: Select[Any], rows: Kept, keys: Sequence[ColumnElement[An
         )
     if rows.folded is not None and windows:
         base = base.group_by(*moved.values())
-    same = [
-        # A database joins by = with a hash or an index, and by IS NOT DISTINCT FROM pair by pair.
-        each.is_not_distinct_from(column) if rows.froms.nullable(each) else each == column
-        for each, column in zip(identity, sub.c, strict=False)
-    ]
+    same = joined(identity, list(sub.c), rows.froms)
     return Computed(base.where(and_(*same)), moved)
+
+
+def joined(
+    identity: Sequence[ColumnElement[Any]], columns: Iterable[ColumnElement[Any]], froms: Froms
+) -> list[ColumnElement[bool]]:
+    """Return the conditions under which a row is the one whose identity a subquery's first columns hold."""
+    return [
+        # A database joins by = with a hash or an index, and by IS NOT DISTINCT FROM pair by pair.
+        each.is_not_distinct_from(column) if froms.nullable(each) else each == column
+        for each, column in zip(identity, columns, strict=False)
+    ]
 
 
 def _order_columns(statement: Select[Any]) -> list[ColumnElement[Any]]:

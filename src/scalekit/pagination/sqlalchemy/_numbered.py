@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import CompoundSelect, Integer, bindparam, func, select
+from sqlalchemy import CompoundSelect, Integer, and_, bindparam, func, select
 
 from scalekit.errors import ConfigurationError
-from scalekit.pagination.sqlalchemy._computed import kept
+from scalekit.pagination.sqlalchemy._computed import joined, kept
 from scalekit.pagination.sqlalchemy._explain import ESTIMATES, Explain
 from scalekit.pagination.sqlalchemy._plan import froms_of
 from scalekit.pagination.sqlalchemy._reader import Reader, plain_rows
@@ -16,8 +16,10 @@ from scalekit.pagination.sqlalchemy._select_order import LIMIT
 from scalekit.pagination.sqlalchemy._shape import (
     ONE,
     copied,
+    described,
     distinct_on,
     groups,
+    has_window,
     is_cut,
     is_distinct,
     only_columns,
@@ -30,16 +32,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Dialect, Result, Select
+    from sqlalchemy.sql.elements import ColumnElement
 
+    from scalekit.pagination.sqlalchemy._identity import Froms
     from scalekit.pagination.sqlalchemy._shape import Statement
 
 _OFFSET = bindparam("_scalekit_offset", type_=Integer)
 
 
+_DEEP = 1_000
+"""Rows before a page from which its keys are found first: the database then passes over an index alone."""
+
+
 class Numbered:
     """A statement prepared for pages by number."""
 
-    __slots__ = ("_limit", "_offset", "_reader", "statement")
+    __slots__ = ("_deep", "_limit", "_offset", "_reader", "_shallow")
 
     def __init__(self, statement: Statement) -> None:
         refuse(statement, own_order=True)
@@ -48,7 +56,8 @@ class Numbered:
         self._reader: Reader | None = None
         if isinstance(statement, CompoundSelect):
             _check_order(statement)
-            self.statement: Statement = statement.limit(LIMIT).offset(_OFFSET)
+            self._shallow: Statement = statement.limit(LIMIT).offset(_OFFSET)
+            self._deep: Statement = self._shallow
             return
         rows = kept(statement, froms_of(statement))
         identity = rows.identity([]) if rows.known else []
@@ -57,17 +66,37 @@ class Numbered:
         first = () if own_order(statement) else distinct_on(statement)
         self._reader = Reader(statement, identity)
         prepared = self._reader.prepared(statement).order_by(*first, *identity)
-        self.statement = prepared.limit(LIMIT).offset(_OFFSET)
+        self._shallow = prepared.limit(LIMIT).offset(_OFFSET)
+        self._deep = self._shallow
+        if identity and rows.folded is None and not distinct_on(statement) and not _computes(statement):
+            self._deep = _by_key(statement, prepared, identity, rows.froms)
 
-    def parameters(self, offset: int, limit: int) -> dict[str, int]:
-        """Return what the statement is bound to for at most `limit` rows after the first `offset`."""
+    def window(self, offset: int, limit: int) -> tuple[Statement, dict[str, int]]:
+        """Return what reads at most `limit` rows after the first `offset`: a statement, its parameters."""
         if self._limit is not None:
             limit = max(0, min(limit, self._limit - offset))
-        return {"_scalekit_limit": limit, "_scalekit_offset": self._offset + offset}
+        offset += self._offset
+        statement = self._deep if offset >= _DEEP else self._shallow
+        return statement, {"_scalekit_limit": limit, "_scalekit_offset": offset}
 
     def items(self, result: Result[Any]) -> Sequence[Any]:
         """Return the rows found, as the user selected them."""
         return plain_rows(result) if self._reader is None else self._reader.rows(result).items
+
+
+def _computes(statement: Select[Any]) -> bool:
+    parts: list[Any] = [expression for _, expression in described(statement)]
+    return any(has_window(part) for part in [*parts, *own_order(statement)])
+
+
+def _by_key(
+    statement: Select[Any], prepared: Select[Any], identity: Sequence[ColumnElement[Any]], froms: Froms
+) -> Select[Any]:
+    """Return the statement that finds the page's keys and then its rows (a deferred join)."""
+    labelled = [each.label(f"_scalekit_k{at}") for at, each in enumerate(identity)]
+    inner = only_columns(statement, labelled).order_by(*identity).limit(LIMIT).offset(_OFFSET).subquery()
+    whole = prepared.limit(None).offset(None)
+    return whole.where(and_(*joined(identity, inner.c, froms)))
 
 
 def _check_order(statement: Statement) -> None:

@@ -79,7 +79,7 @@ class SelectSource(Generic[T]):
         from scalekit.pagination.sqlalchemy._numbered import numbered  # noqa: PLC0415  # only with SQLAlchemy
 
         plan = numbered(self._statement)
-        return list(plan.items(self._session.execute(plan.statement, plan.parameters(offset, limit))))
+        return list(plan.items(self._session.execute(*plan.window(offset, limit))))
 
     def count(self, at_most: int | None, /) -> int:
         """Count the rows with one statement; with `at_most`, stop there."""
