@@ -69,9 +69,9 @@ def _filled(engine: Engine, rows: int) -> None:
                 text(f"INSERT INTO feed SELECT {columns} FROM generate_series(1, {rows}) AS n")
             )
         else:
-            columns = _ROW.format(n="seq", name="CONCAT('n', seq)", body="REPEAT('x', 40)").replace(
-                "/", "DIV"
-            )
+            at = "'2024-01-01' + INTERVAL (seq / 3) SECOND"
+            columns = _ROW.format(n="seq", at=at, name="CONCAT('n', seq)", body="REPEAT('x', 40)")
+            columns = columns.replace("/", "DIV")
             connection.execute(text(f"INSERT INTO feed SELECT {columns} FROM seq_1_to_{rows}"))
         for index, on in (_INDEXES | (_POSTGRES_INDEXES if name == "postgresql" else {})).items():
             connection.execute(text(f"CREATE INDEX feed_{index} ON feed ({on})"))
