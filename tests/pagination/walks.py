@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from functools import cmp_to_key
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
 from scalekit.pagination import CursorPaginator, asc, desc
+
+
+def examples(usual: int) -> int:
+    """How many walks are generated; the variable SCALEKIT_WALKS asks for more than usual."""
+    return int(os.environ.get("SCALEKIT_WALKS", usual))
 
 
 class Wish(NamedTuple):

@@ -12,7 +12,7 @@ from scalekit.errors import ConfigurationError
 from scalekit.pagination import CursorPaginator, OffsetPaginator, Total, asc, desc
 from scalekit.pagination.sqlalchemy import SelectSource
 from tests.pagination.models import Base, Colour, Item, Sample, samples
-from tests.pagination.walks import Model, Wish, backward, forward, wishes, zigzag
+from tests.pagination.walks import Model, Wish, backward, examples, forward, wishes, zigzag
 from tests.pagination.worlds import ROWS, TableWorld
 
 
@@ -33,7 +33,7 @@ def shared_connection(engine):
         yield connection
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(rows=ROWS, asked=wishes("a", "b", "s", "id"), data=st.data())
 def test_any_walk_through_a_changing_table(shared_connection, rows, asked, data):
     paginator = CursorPaginator([wish.key() for wish in asked], secret="s")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from scalekit.pagination import AsyncCursorPaginator, CursorPaginator, OffsetPaginator, Total, asc, desc
 from scalekit.pagination.sqlalchemy import AsyncSelectSource, SelectSource
 from tests.pagination.models import Author, Base, Comment, Item, Post, Sample, samples
-from tests.pagination.walks import Model, Wish, backward, forward, wishes, zigzag
+from tests.pagination.walks import Model, Wish, backward, examples, forward, wishes, zigzag
 from tests.pagination.worlds import ROWS, TableWorld
 
 
@@ -53,7 +53,7 @@ def session(schema):
         yield session
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(rows=ROWS, asked=wishes("a", "b", "s", "id"), data=st.data())
 def test_any_walk_through_a_changing_table(shared_connection, rows, asked, data):
     paginator = CursorPaginator([wish.key() for wish in asked], secret="s")

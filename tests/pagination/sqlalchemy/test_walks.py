@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session
@@ -10,7 +10,7 @@ from sqlalchemy.pool import StaticPool
 from scalekit.pagination import CursorPaginator
 from scalekit.pagination.sqlalchemy import SelectSource
 from tests.pagination.models import Base, Item, Pair, Sample, samples
-from tests.pagination.walks import Model, Wish, backward, forward, wishes, zigzag
+from tests.pagination.walks import Model, Wish, backward, examples, forward, wishes, zigzag
 from tests.pagination.worlds import ROWS, TableWorld
 
 
@@ -30,6 +30,7 @@ def order_of(asked, *, id_descending=None):
     return [*asked, Wish("id", asked[-1].descending, None)]
 
 
+@settings(max_examples=examples(100))
 @given(rows=ROWS, asked=wishes("a", "b", "s", "id"), data=st.data())
 def test_any_walk_through_a_changing_table(shared_connection, rows, asked, data):
     paginator = CursorPaginator([wish.key() for wish in asked], secret="s")
