@@ -341,3 +341,19 @@ def test_statements_made_for_each_request_share_a_plan(session):
     assert plan() is plan()
     other = SelectSource(session, select(Item.b, N).group_by(Item.b, Item.s))
     assert other.order(paginator._rules.order) is not plan()
+
+
+def test_a_plan_that_holds_a_filter_is_nobody_elses(session):
+    """A window in the order alone: what is computed in a subquery has the statement's own WHERE in it."""
+    paginator = CursorPaginator([RANK, Item.id], secret="s")
+    for group in (1, 2, 0):
+        rows = paginator.paginate(SelectSource(session, select(Item.id, Item.b).where(Item.b == group))).items
+        assert {row.b for row in rows} == {group}
+
+
+def test_rows_that_an_expression_multiplies_are_counted(session, database):
+    if database.dialect.name != "postgresql":
+        return
+    each = func.generate_series(1, 2).label("n")
+    source = SelectSource(session, select(Item.id, each).where(Item.id < 3))
+    assert source.count(None) == source.count(100) == 6

@@ -15,6 +15,7 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.functions import FunctionElement
 
 from scalekit.errors import ConfigurationError
+from scalekit.pagination.sqlalchemy._forms import MYSQL
 from scalekit.pagination.sqlalchemy._shape import (
     SUBQUERY,
     copied,
@@ -74,7 +75,7 @@ class Kept(NamedTuple):
         if not _fits(column, self.folded, self.froms):
             raise ConfigurationError("order key", str(column), "to be grouped by, or selected by DISTINCT")
         plain = isinstance(column, (Column, FunctionElement)) or has_window(column)
-        if self.grouped and not plain and dialect.name in {"mysql", "mariadb"}:
+        if self.grouped and not plain and dialect.name in MYSQL:
             raise ConfigurationError(
                 "order key", str(column), f"a column or an aggregate, as MySQL's HAVING wants: {SUBQUERY}"
             )

@@ -1,8 +1,9 @@
 """The ranges beyond a position as SQL, in the form that each database reads from an index.
 
-Rows read for a page of 20 in the middle of 3,000,000, PostgreSQL 15: row value 21, nested AND 22 to
-32, plain OR 1,000,022; NULLs by UNION ALL 22, by OR 1,001,622. SQLite uses only the first column of
-a row value, so it gets the nested AND. MariaDB, 1,000,000: plain OR 22, row value 500,022.
+Rows read for a page of 20 in the middle of 3,000,000, PostgreSQL 15: row value 21, nested AND 22 to 32,
+plain OR 1,000,022; NULLs by UNION ALL 22, by OR 1,001,622. SQLite uses only the first column of a row
+value, so it gets the nested AND, or UNION ALL where ties may be many. MariaDB, 1,000,000: plain OR 22,
+row value 500,022.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _FORMS: dict[str, tuple[Form, ...]] = {
     "mysql": ("or", "nested", "row"),
     "mariadb": ("or", "nested", "row"),
 }
-_WITHOUT_NULLS_FIRST = ("mysql", "mariadb")
+MYSQL = frozenset({"mysql", "mariadb"})
+"""What SQLAlchemy calls the one family; it knows no NULLS FIRST."""
 NULLS_LARGEST = {"postgresql": True, "sqlite": False, "mysql": False, "mariadb": False}
 """How each supported database sorts NULLs unasked."""
 
@@ -148,7 +150,7 @@ def order_by(
         nulls_first = key.nulls_first != backward
         clause: Any = element.desc() if descending else element.asc()
         if key.nullable and nulls_first != (descending == NULLS_LARGEST[dialect.name]):
-            if dialect.name in _WITHOUT_NULLS_FIRST:
+            if dialect.name in MYSQL:
                 is_null: Any = element.is_(None)
                 clauses.append(is_null.desc() if nulls_first else is_null)
             else:

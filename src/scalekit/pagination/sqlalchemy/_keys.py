@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeDecorator
 from scalekit.errors import ConfigurationError
 from scalekit.pagination._order import Key, SortKey
 from scalekit.pagination._values import kind_of
-from scalekit.pagination.sqlalchemy._forms import NULLS_LARGEST
+from scalekit.pagination.sqlalchemy._forms import MYSQL, NULLS_LARGEST
 from scalekit.pagination.sqlalchemy._shape import element_of, entity_of, from_objects
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _plain(column: ColumnElement[Any], dialect: Dialect) -> tuple[ColumnElement[
         python_type = stored.python_type
     except NotImplementedError:
         return column, None
-    if dialect.name in {"mysql", "mariadb"} and getattr(stored, "native_enum", False):
+    if dialect.name in MYSQL and getattr(stored, "native_enum", False):
         raise ConfigurationError(
             "order key", str(column), "other than an ENUM, which MySQL sorts by number and compares as text"
         )
@@ -138,7 +138,7 @@ def _exact(element: ColumnElement[Any], dialect: Dialect) -> ColumnElement[Any]:
 
     MySQL shows a FLOAT with six digits, which are not what it compares with (its manual, B.3.4.8).
     """
-    if dialect.name not in {"mysql", "mariadb"} or element.type.__visit_name__.lower() != "float":
+    if dialect.name not in MYSQL or element.type.__visit_name__.lower() != "float":
         return element
     narrow = (getattr(element.type, "precision", None) or 0) <= _FLOAT_BITS
     return type_coerce(element + literal_column("0e0"), Double()) if narrow else element

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import CompoundSelect, Integer, and_, bindparam, func, select
+from sqlalchemy import Column, CompoundSelect, Integer, and_, bindparam, func, select
 
 from scalekit.errors import ConfigurationError
 from scalekit.pagination.sqlalchemy._computed import joined, kept
@@ -18,6 +18,8 @@ from scalekit.pagination.sqlalchemy._shape import (
     copied,
     described,
     distinct_on,
+    element_of,
+    entity_of,
     groups,
     has_window,
     is_cut,
@@ -145,8 +147,14 @@ def _to_count(statement: Any) -> Any:
     kind: object = statement
     if isinstance(kind, CompoundSelect) or is_distinct(statement) or groups(statement) is not None:
         return statement.order_by(None)
+    if not all(_is_plain(expression) for _, expression in described(statement)):
+        return statement.order_by(None)  # PostgreSQL's generate_series() and the like multiply rows
     # No column need be read, and no loader option applies.
     return only_columns(statement, [ONE]).order_by(None)
+
+
+def _is_plain(expression: Any) -> bool:
+    return entity_of(expression) is not None or isinstance(element_of(expression), Column)
 
 
 def estimating(statement: Statement, dialect: Dialect) -> Explain | None:

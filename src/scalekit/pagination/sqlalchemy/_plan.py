@@ -73,7 +73,7 @@ def planned(wanted: Order, statement: Statement, dialect: Dialect, form: Form | 
     plan = None if shape is None else plans.by_shape.get(shape)
     if plan is None:
         plan = _planned(wanted, statement, dialect, form)
-        if shape is not None:
+        if shape is not None and not plan.of_one_statement:
             if len(plans.by_shape) >= _MOST_SHAPES:
                 plans.by_shape.clear()
             plans.by_shape[shape] = plan

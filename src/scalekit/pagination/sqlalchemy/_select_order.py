@@ -76,6 +76,11 @@ class SelectOrder(TotalOrder):
         ] = {}
         self._statements: WeakKeyDictionary[Select[Any], dict[object, Select[Any]]] = WeakKeyDictionary()
 
+    @property
+    def of_one_statement(self) -> bool:
+        """Whether this order holds a statement, its WHERE included: no other may be read with it."""
+        return self._base is not None
+
     def statement(self, base: Statement, window: Window) -> tuple[Select[Any], dict[str, Any]]:
         """Return the statement that reads `window` of `base`, and its parameters."""
         base = cast("Select[Any]", base) if self._base is None else self._base
